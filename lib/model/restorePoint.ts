@@ -23,6 +23,7 @@ export type ReadReason = z.infer<typeof readReasonSchema>;
 
 /** `atomic`: one moment for all disks. `perDisk`: each disk at its own moment. */
 export const consistencySchema = z.enum(['atomic', 'perDisk']);
+export type Consistency = z.infer<typeof consistencySchema>;
 
 /** One disk of a restore point. Sizes in bytes. */
 export const restorePointDiskSchema = z.object({

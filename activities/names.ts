@@ -1,0 +1,88 @@
+/**
+ * What orchestrators may know of activities: their names, inputs and results. Inputs and results are small (under 16 KB):
+ * references and counts; everything else is in tables and staging. Every activity may run twice, and returns its failure
+ * as data, since a failure thrown inside a fan-out drifts on the real host.
+ */
+import type { Consistency, Failure, ReadReason } from '../lib/model/index.ts';
+
+/** Every activity of a session names it, and finds the rest in the catalog. */
+export interface OfSession {
+  readonly sessionId: string;
+}
+
+export type Outcome<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly failure: Failure };
+
+/** The answer of an activity that looks whether something has happened. */
+export type Look<T> =
+  | { readonly done: false; readonly what: string }
+  | { readonly done: true; readonly value: T };
+
+export interface OpenedSession {
+  readonly disks: readonly number[];
+  /** Decided from the policy: who moves the data. With `auto` the plan decides. */
+  readonly mover: 'worker' | 'inline' | 'auto';
+}
+
+export interface SnapshotSet {
+  readonly consistency: Consistency;
+  /** Why this set should be taken once more; null when it is good. */
+  readonly retake: string | null;
+}
+
+export interface DispatchedJobs {
+  /** Jobs that an activity is to do itself; empty when a worker does them. */
+  readonly inline: readonly string[];
+  /** True when a worker is needed for the jobs. */
+  readonly worker: boolean;
+}
+
+export interface CommittedPoint {
+  readonly chainId: string;
+  readonly sequence: number;
+  readonly readReasons: readonly ReadReason[];
+}
+
+type Nothing = Record<never, never>;
+
+/** Name -> [input, result]. */
+export interface Activities {
+  openSession: [OfSession, OpenedSession];
+  snapshotDisk: [OfSession & { readonly set: number; readonly disk: number }, Nothing];
+  watchSnapshots: [OfSession & { readonly set: number; readonly final: boolean }, Look<SnapshotSet>];
+  removeSnapshots: [OfSession & { readonly set: number }, Nothing];
+  launchWorker: [OfSession, Nothing];
+  watchWorker: [OfSession, Look<Nothing>];
+  readChanges: [OfSession, DispatchedJobs];
+  dispatchShards: [OfSession, DispatchedJobs];
+  uploadShard: [OfSession & { readonly jobId: string }, Look<Nothing>];
+  collectShards: [OfSession, Look<Nothing>];
+  commitRestorePoint: [OfSession, CommittedPoint];
+  startRetention: [OfSession, Nothing];
+  applyRetention: [OfSession, Look<{ readonly points: number; readonly snapshots: number }>];
+  archiveMachine: [OfSession, Nothing];
+  openRestore: [
+    OfSession,
+    { readonly disks: readonly number[]; readonly mover: 'worker' | 'inline' | 'auto' },
+  ];
+  createDisk: [OfSession & { readonly disk: number }, Nothing];
+  watchDisks: [OfSession, Look<Nothing>];
+  restoreShards: [OfSession, DispatchedJobs];
+  finishDisk: [OfSession & { readonly disk: number }, Nothing];
+  openPolicyRun: [OfSession, { readonly machines: number }];
+  backUpMachines: [OfSession, Look<Nothing>];
+  releaseGrants: [OfSession, Nothing];
+  deallocateWorker: [OfSession, Nothing];
+  closeSession: [OfSession & { readonly failure: Failure | null }, Nothing];
+}
+
+export type ActivityName = keyof Activities;
+export type ActivityInput<N extends ActivityName> = Activities[N][0];
+export type ActivityResult<N extends ActivityName> = Activities[N][1];
+
+/** Activities whose result is a `Look`: what `awaitCondition` may ask again and again. */
+export type LookName = {
+  [N in ActivityName]: ActivityResult<N> extends Look<unknown> ? N : never;
+}[ActivityName];
+export type Seen<N extends LookName> = ActivityResult<N> extends Look<infer T> ? T : never;

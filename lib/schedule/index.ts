@@ -1,0 +1,2 @@
+export { type CronSchedule, parseSchedule } from './cron.ts';
+export { type DueSlots, dueSlots, nextSlots } from './dueSlots.ts';
