@@ -32,10 +32,8 @@ export interface SnapshotSet {
 }
 
 export interface DispatchedJobs {
-  /** Jobs that an activity is to do itself; empty when a worker does them. */
-  readonly inline: readonly string[];
-  /** True when a worker is needed for the jobs. */
-  readonly worker: boolean;
+  /** Who does them: a worker VM, or the app itself in activities. */
+  readonly by: 'worker' | 'app';
 }
 
 export interface CommittedPoint {
@@ -51,17 +49,19 @@ export interface Activities {
   openSession: [OfSession, OpenedSession];
   snapshotDisk: [OfSession & { readonly set: number; readonly disk: number }, Nothing];
   watchSnapshots: [OfSession & { readonly set: number; readonly final: boolean }, Look<SnapshotSet>];
-  removeSnapshots: [OfSession & { readonly set: number }, Nothing];
+  /** Removes a set that came out wrong and looks at the machine anew. */
+  discardSnapshots: [OfSession & { readonly set: number }, { readonly disks: readonly number[] }];
   launchWorker: [OfSession, Nothing];
   watchWorker: [OfSession, Look<Nothing>];
   readChanges: [OfSession, DispatchedJobs];
   dispatchShards: [OfSession, DispatchedJobs];
-  uploadShard: [OfSession & { readonly jobId: string }, Look<Nothing>];
+  /** Does one job of the session itself. Done when none is left to take. */
+  uploadShard: [OfSession, Look<Nothing>];
   collectShards: [OfSession, Look<Nothing>];
   commitRestorePoint: [OfSession, CommittedPoint];
   startRetention: [OfSession, Nothing];
-  applyRetention: [OfSession, Look<{ readonly points: number; readonly snapshots: number }>];
-  archiveMachine: [OfSession, Nothing];
+  removeExpired: [OfSession, Look<{ readonly points: number; readonly snapshots: number }>];
+  archivePoint: [OfSession, Nothing];
   openRestore: [
     OfSession,
     { readonly disks: readonly number[]; readonly mover: 'worker' | 'inline' | 'auto' },

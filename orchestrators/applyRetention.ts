@@ -6,5 +6,5 @@ export function* applyRetention(context: OrchestrationContext): Steps<void> {
   const input = context.df.getInput<SessionInput>();
   if (!input) throw new Error('applyRetention needs its session as input');
   const { sessionId, pollSeconds } = input;
-  yield* session(context, input, until(context, 'applyRetention', { sessionId }, pollSeconds));
+  yield* session(context, input, until(context, 'removeExpired', { sessionId }, pollSeconds));
 }

@@ -5,5 +5,5 @@ import { type SessionInput, type Steps, session, step } from './steps.ts';
 export function* archiveMachine(context: OrchestrationContext): Steps<void> {
   const input = context.df.getInput<SessionInput>();
   if (!input) throw new Error('archiveMachine needs its session as input');
-  yield* session(context, input, step(context, 'archiveMachine', { sessionId: input.sessionId }));
+  yield* session(context, input, step(context, 'archivePoint', { sessionId: input.sessionId }));
 }

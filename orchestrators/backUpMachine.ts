@@ -29,17 +29,12 @@ function* snapshotMachine(
   disks: readonly number[],
 ): Steps<void> {
   const { sessionId, pollSeconds } = input;
-  for (const [set, final] of [
-    [1, false],
-    [2, true],
-  ] as const) {
-    yield* forEach(
-      context,
-      'snapshotDisk',
-      disks.map((disk) => ({ sessionId, set, disk })),
-    );
+  for (let set = 1, current = disks; ; set++) {
+    const inputs = current.map((disk) => ({ sessionId, set, disk }));
+    yield* forEach(context, 'snapshotDisk', inputs);
+    const final = set === 2;
     const taken = yield* until(context, 'watchSnapshots', { sessionId, set, final }, pollSeconds);
     if (taken.retake === null) return;
-    yield* step(context, 'removeSnapshots', { sessionId, set });
+    current = (yield* step(context, 'discardSnapshots', { sessionId, set })).disks;
   }
 }

@@ -77,19 +77,18 @@ export function* forEach<N extends ActivityName>(
   }
 }
 
-/** Has the jobs done: by the app itself, one activity after the other, or by a worker that is watched until the last is done. */
+/** Has the jobs done, by a worker or by the app itself, and waits for the last. */
 export function* doJobs(
   context: OrchestrationContext,
   input: SessionInput,
-  jobs: DispatchedJobs,
+  { by }: DispatchedJobs,
 ): Steps<void> {
   const { sessionId, pollSeconds } = input;
-  for (const jobId of jobs.inline) {
-    yield* until(context, 'uploadShard', { sessionId, jobId }, pollSeconds);
-  }
-  if (jobs.worker) {
+  if (by === 'worker') {
     yield* step(context, 'launchWorker', { sessionId });
     yield* until(context, 'watchWorker', { sessionId }, pollSeconds);
+  } else {
+    yield* until(context, 'uploadShard', { sessionId }, pollSeconds);
   }
   yield* until(context, 'collectShards', { sessionId }, pollSeconds);
 }

@@ -34,16 +34,14 @@ export interface SnapshotRetentionFacts {
 
 /**
  * Which snapshots stay: those of the newest `keep` sets, and every one that a chain still needs as the base of its next
- * incremental, or that somebody reads.
+ * incremental.
  *
  * @param bases lower-case ARM ids of protected bases: the union over all chains
- * @param inUse lower-case ARM ids of snapshots whose family has a holder of a grant; they go later
  */
 export function planSnapshotRetention<T extends SnapshotRetentionFacts>(
   snapshots: readonly T[],
   keep: number,
   bases: ReadonlySet<string>,
-  inUse: ReadonlySet<string>,
 ): Decision<T>[] {
   const newestOf = new Map<string, string>();
   for (const { setId, takenAt } of snapshots) {
@@ -59,8 +57,6 @@ export function planSnapshotRetention<T extends SnapshotRetentionFacts>(
     const id = item.id.toLowerCase();
     if (kept.has(item.setId)) return { item, keep: true, why: `of one of the newest ${limit} sets` };
     if (bases.has(id)) return { item, keep: true, why: 'base of the next incremental' };
-    if (inUse.has(id))
-      return { item, keep: true, why: 'a member of its family is being read; it goes later' };
     return { item, keep: false, why: `older than the newest ${limit} sets` };
   });
 }

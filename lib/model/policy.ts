@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { policyIdSchema } from './ids.ts';
 
 export const moverSchema = z.enum(['worker', 'inline', 'auto']);
+export type Mover = z.infer<typeof moverSchema>;
 
 /** What to protect, when, and how long to keep it. */
 export const policySchema = z.object({

@@ -1,0 +1,12 @@
+import { commitBackup } from '../lib/sessions/index.ts';
+import { activity, ofSession } from './define.ts';
+
+/** Creates the manifest: the moment at which the restore point begins to exist. */
+export const commitRestorePoint = activity(
+  'commitRestorePoint',
+  ofSession,
+  async ({ installation }, { sessionId }) => {
+    const { chainId, sequence, disks } = await commitBackup(installation, sessionId);
+    return { chainId, sequence, readReasons: [...new Set(disks.map(({ readReason }) => readReason))] };
+  },
+);

@@ -1,0 +1,53 @@
+import { archivePoint } from './archivePoint.ts';
+import { backUpMachines } from './backUpMachines.ts';
+import { closeSession } from './closeSession.ts';
+import { collectShards } from './collectShards.ts';
+import { commitRestorePoint } from './commitRestorePoint.ts';
+import { createDisk } from './createDisk.ts';
+import { deallocateWorker } from './deallocateWorker.ts';
+import type { Activity } from './define.ts';
+import { discardSnapshots } from './discardSnapshots.ts';
+import { dispatchShards } from './dispatchShards.ts';
+import { finishDisk } from './finishDisk.ts';
+import { launchWorker } from './launchWorker.ts';
+import { openPolicyRun } from './openPolicyRun.ts';
+import { openRestore } from './openRestore.ts';
+import { openSession } from './openSession.ts';
+import { readChanges } from './readChanges.ts';
+import { releaseGrants } from './releaseGrants.ts';
+import { removeExpired } from './removeExpired.ts';
+import { restoreShards } from './restoreShards.ts';
+import { snapshotDisk } from './snapshotDisk.ts';
+import { startRetention } from './startRetention.ts';
+import { uploadShard } from './uploadShard.ts';
+import { watchDisks } from './watchDisks.ts';
+import { watchSnapshots } from './watchSnapshots.ts';
+import { watchWorker } from './watchWorker.ts';
+
+/** All activities, for registration. */
+export const activities: readonly Activity[] = [
+  removeExpired,
+  archivePoint,
+  backUpMachines,
+  closeSession,
+  collectShards,
+  commitRestorePoint,
+  createDisk,
+  deallocateWorker,
+  discardSnapshots,
+  dispatchShards,
+  finishDisk,
+  launchWorker,
+  openPolicyRun,
+  openRestore,
+  openSession,
+  readChanges,
+  releaseGrants,
+  restoreShards,
+  snapshotDisk,
+  startRetention,
+  uploadShard,
+  watchDisks,
+  watchSnapshots,
+  watchWorker,
+];

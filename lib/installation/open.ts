@@ -1,0 +1,105 @@
+import {
+  AzureBlobStore,
+  AzureConnection,
+  appCredential,
+  DiskGrants,
+  DiskUploads,
+  KeyVaultSecrets,
+  SasIssuer,
+  Snapshots,
+  VirtualMachines,
+} from '../azure/index.ts';
+import { azureTables, openCatalog } from '../catalog/index.ts';
+import { systemClock } from '../model/index.ts';
+import type { Telemetry } from '../telemetry/index.ts';
+import { cloudInit, entraIssuers, Fleet, JobQueue, TokenCheck, type WorkerPool } from '../workers/index.ts';
+import type { Installation } from './installation.ts';
+import { openOwnRepository, readInstallationKey } from './repository.ts';
+import { readSettings, type Settings } from './settings.ts';
+import { azureWorkers } from './workerMachines.ts';
+import { workerPrefix } from './workerPrefix.ts';
+
+/** Tag of everything that an installation makes; its value is the installation's id. */
+const OWNER_TAG = 'holdfast-owner';
+
+/** Makes an installation from the environment. No call is made before something is asked of it. */
+export function makeInstallation(env: NodeJS.ProcessEnv, telemetry: Telemetry): Installation {
+  const settings = readSettings(env);
+  const clock = systemClock;
+  const credential = appCredential(
+    settings.HOLDFAST_CLIENT_ID === '' ? undefined : settings.HOLDFAST_CLIENT_ID,
+  );
+  const subscriptionId =
+    settings.HOLDFAST_WORKER_SUBSCRIPTION_ID || (settings.HOLDFAST_SUBSCRIPTION_IDS[0] ?? '');
+  const connection = new AzureConnection(
+    { armEndpoint: settings.HOLDFAST_ARM_ENDPOINT, subscriptionId },
+    { credential, clock },
+  );
+  const tables = azureTables({ url: settings.HOLDFAST_TABLE_ENDPOINT, credential });
+  const catalog = openCatalog(tables, clock);
+  const vault = new KeyVaultSecrets(settings.HOLDFAST_KEY_VAULT_URL, credential);
+  const container = (name: string) =>
+    AzureBlobStore.withCredential(`${settings.HOLDFAST_BLOB_ENDPOINT}/${name}`, credential);
+  const tags = { [OWNER_TAG]: settings.HOLDFAST_INSTALLATION_ID };
+  return {
+    settings,
+    clock,
+    telemetry,
+    azure: {
+      machines: new VirtualMachines(connection),
+      snapshots: new Snapshots(connection),
+      uploads: new DiskUploads(connection),
+      grants: new DiskGrants(connection),
+      repositorySas: new SasIssuer(settings.HOLDFAST_REPOSITORY_ENDPOINT, credential, clock),
+      appSas: new SasIssuer(settings.HOLDFAST_BLOB_ENDPOINT, credential, clock),
+    },
+    catalog,
+    states: tables('holdfastSessionStates'),
+    queue: new JobQueue(catalog.jobs, clock),
+    fleet: new Fleet(catalog, azureWorkers(connection, settings, tags), clock, {
+      prefix: workerPrefix(settings),
+      customData: cloudInit({
+        appUrl: settings.HOLDFAST_APP_URL,
+        audience: settings.HOLDFAST_WORKER_AUDIENCE,
+      }),
+      tags,
+    }),
+    workerTokens: new TokenCheck(
+      {
+        issuers: entraIssuers(settings.HOLDFAST_TENANT_ID, settings.HOLDFAST_AUTHORITY_HOST),
+        jwksUrl: `${settings.HOLDFAST_AUTHORITY_HOST}/${settings.HOLDFAST_TENANT_ID}/discovery/v2.0/keys`,
+        audiences: [settings.HOLDFAST_WORKER_AUDIENCE],
+      },
+      clock,
+    ),
+    staging: container(settings.HOLDFAST_STAGING_CONTAINER),
+    packages: container(settings.HOLDFAST_PACKAGE_CONTAINER),
+    workerPool: (name) => poolOf(settings, name),
+    repository: once(() => openOwnRepository({ settings, credential, vault, catalog, clock })),
+    identity: once(async () => ({
+      id: settings.HOLDFAST_INSTALLATION_ID,
+      key: await readInstallationKey(settings, vault),
+    })),
+  };
+}
+
+/** A pool is a region: its name is the region's. */
+const poolOf = (settings: Settings, name: string): WorkerPool => ({
+  name,
+  location: name,
+  max: settings.HOLDFAST_WORKER_SLOTS,
+  min: Math.min(settings.HOLDFAST_WORKER_KEEP, settings.HOLDFAST_WORKER_SLOTS),
+  ladder: settings.HOLDFAST_WORKER_SIZES.map((size) => ({ size, zone: null })),
+});
+
+/** The first success is kept; a failure is not, so that the next caller tries again. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
+}

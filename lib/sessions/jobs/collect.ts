@@ -1,0 +1,65 @@
+import type { Installation } from '../../installation/index.ts';
+import { type DiskProgress, fromFailure } from '../../model/index.ts';
+import type { QueueStatus } from '../../workers/index.ts';
+import { keepClaimAlive } from '../backup/claim.ts';
+import { enterStep } from '../live.ts';
+import { type Looked, notYet, seen } from '../look.ts';
+import { poolOf, readInline } from '../state.ts';
+import { superviseWorker } from '../worker.ts';
+
+/**
+ * Looks at the jobs of a session: shows their progress in the session, keeps its claim alive, and sees to it that a worker
+ * is there while there is work.
+ *
+ * @throws what poisoned a job; `cancelled`
+ */
+export async function collectJobs(
+  installation: Installation,
+  sessionId: string,
+): Promise<Looked<Record<never, never>>> {
+  await enterStep(installation, sessionId);
+  const pool = await poolOf(installation, sessionId);
+  const status = await installation.queue.status(pool, sessionId);
+  await showProgress(installation, sessionId, status);
+  const [poisoned] = status.failures;
+  if (poisoned) throw fromFailure(poisoned);
+  if (status.ended) return seen({});
+  await keepClaimAlive(installation, sessionId);
+  if (!(await readInline(installation, sessionId))) await superviseWorker(installation, sessionId);
+  return notYet(`${status.open + status.claimed + status.expired} jobs`);
+}
+
+async function showProgress(
+  installation: Installation,
+  sessionId: string,
+  status: QueueStatus,
+): Promise<void> {
+  await installation.catalog.sessions.update(sessionId, (session) => {
+    const disks = session.disks.map((disk) => progressOf(disk, status));
+    return JSON.stringify(disks) === JSON.stringify(session.disks) ? session : { ...session, disks };
+  });
+}
+
+/** Sums over the jobs of a disk: what finished ones say, and what running ones last told. */
+function progressOf(disk: DiskProgress, status: QueueStatus): DiskProgress {
+  const results = new Map(status.results.map(({ id, result }) => [id, result]));
+  const sum = { doneBytes: 0, readBytes: 0, storedBytes: 0 };
+  for (const job of status.jobs) {
+    if (job.disk !== disk.number) continue;
+    const result = results.get(job.id);
+    if (result?.kind === 'plan') sum.readBytes += result.sampledBytes;
+    else if (result?.kind === 'move') {
+      sum.doneBytes += result.readBytes;
+      sum.readBytes += result.readBytes;
+      sum.storedBytes += result.storedBytes;
+    } else if (result?.kind === 'restore') {
+      sum.doneBytes += job.progress.doneBytes;
+      sum.storedBytes += result.writtenBytes;
+    } else if (job.kind !== 'plan') {
+      sum.doneBytes += job.progress.doneBytes;
+      sum.readBytes += job.progress.readBytes;
+      sum.storedBytes += job.progress.storedBytes;
+    }
+  }
+  return { ...disk, ...sum };
+}

@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto';
+import { AzureBlobStore, SnapshotDisk, UploadDisk } from '../../azure/index.ts';
+import { type JobIo, runJob } from '../../datapath/index.ts';
+import type { Installation } from '../../installation/index.ts';
+import {
+  HEARTBEAT_SECONDS,
+  type Job,
+  type JobProgress,
+  type JobSecrets,
+  toFailure,
+} from '../../model/index.ts';
+import { enterStep } from '../live.ts';
+import { type Looked, notYet, seen } from '../look.ts';
+import { poolOf } from '../state.ts';
+import { secretsOf } from './secrets.ts';
+
+/**
+ * Does one job of the session in this process, with the same code as a worker. Done when there is none to take; a job that
+ * another run of this step still holds is waited for by whoever collects.
+ */
+export async function doOneJob(
+  installation: Installation,
+  sessionId: string,
+): Promise<Looked<Record<never, never>>> {
+  await enterStep(installation, sessionId);
+  const pool = await poolOf(installation, sessionId);
+  // A name of its own: two runs of one activity are two workers.
+  const owner = `app-${randomUUID()}`;
+  const job = await installation.queue.claim(owner, { pool, sessionId });
+  if (!job)
+    return (await installation.queue.status(pool, sessionId)).ended
+      ? seen({})
+      : notYet('jobs that others hold');
+  await runClaimed(installation, job, owner);
+  return notYet('more jobs');
+}
+
+async function runClaimed(installation: Installation, job: Job, owner: string): Promise<void> {
+  const { queue, clock } = installation;
+  const attempt = { pool: job.pool, sessionId: job.sessionId, jobId: job.id, attempt: job.attempt, owner };
+  const stop = new AbortController();
+  const told: { progress: JobProgress; checkpoint?: unknown } = { progress: job.progress };
+  const tell = async () => {
+    const { answer } = await queue.renew(attempt, told);
+    if (answer !== 'ok') stop.abort(new Error(`the claim of job ${job.id} is ${answer}`));
+  };
+  const heart = beat(clock, tell, stop);
+  try {
+    const secrets = await secretsOf(installation, job.sessionId, job.spec);
+    const result = await runJob(job.spec, {
+      ...connect(job, secrets),
+      attempt: job.attempt,
+      checkpoint: job.checkpoint ?? undefined,
+      saveCheckpoint: async (state) => {
+        told.checkpoint = state;
+        await tell();
+      },
+      progress: (progress) => {
+        told.progress = progress;
+      },
+      signal: stop.signal,
+    });
+    await queue.complete(attempt, result);
+  } catch (error) {
+    if (!stop.signal.aborted) await queue.fail(attempt, toFailure(error));
+  } finally {
+    stop.abort();
+    await heart;
+  }
+}
+
+/** Renews the claim until stopped. A renewal that fails is tried again at the next beat: the claim lasts for several. */
+async function beat(
+  clock: Installation['clock'],
+  tell: () => Promise<void>,
+  stop: AbortController,
+): Promise<void> {
+  while (!stop.signal.aborted) {
+    try {
+      await clock.sleep(HEARTBEAT_SECONDS * 1000, stop.signal);
+      await tell();
+    } catch {
+      // Stopped, or a passing fault.
+    }
+  }
+}
+
+function connect(
+  { spec }: Job,
+  secrets: JobSecrets,
+): Pick<JobIo, 'chainKey' | 'data' | 'staging' | 'source' | 'lists' | 'sink'> {
+  const { sourceUrl, baseUrl, targetUrl } = secrets;
+  const disk =
+    sourceUrl === null ? null : new SnapshotDisk({ sourceUrl, baseUrl, sizeBytes: spec.sizeBytes });
+  return {
+    chainKey: Buffer.from(secrets.chainKey, 'base64'),
+    data: AzureBlobStore.withSas(secrets.dataUrl),
+    staging: AzureBlobStore.withSas(secrets.stagingUrl),
+    ...(disk ? { source: disk, lists: disk } : {}),
+    ...(targetUrl === null ? {} : { sink: new UploadDisk({ targetUrl, sizeBytes: spec.sizeBytes }) }),
+  };
+}

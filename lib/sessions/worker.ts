@@ -1,0 +1,59 @@
+import type { Installation } from '../installation/index.ts';
+import { fromFailure, HoldfastError } from '../model/index.ts';
+import { enterStep } from './live.ts';
+import { type Looked, notYet, seen } from './look.ts';
+import { poolOf } from './state.ts';
+
+/**
+ * Takes a worker of the pool for the session, or finds the one it has, and has its VM made or started.
+ *
+ * @throws `unavailable` (retryable) while all workers of the pool are taken
+ */
+export async function launchWorker(installation: Installation, sessionId: string): Promise<void> {
+  await enterStep(installation, sessionId);
+  const pool = installation.workerPool(await poolOf(installation, sessionId));
+  const answer = await installation.fleet.acquire(sessionId, pool);
+  if (answer.wait) throw new HoldfastError('unavailable', answer.reason, { target: pool.name });
+  await superviseWorker(installation, sessionId);
+}
+
+/** Looks whether the session's worker has reported; sees to its VM. `workerNotReady` when the whole ladder was tried. */
+export async function watchWorker(
+  installation: Installation,
+  sessionId: string,
+): Promise<Looked<Record<never, never>>> {
+  await enterStep(installation, sessionId, 'worker');
+  return (await superviseWorker(installation, sessionId)) === 'ready' ? seen({}) : notYet('a worker');
+}
+
+/** One look at the worker: makes, starts or replaces its VM as needed. Called at every look while there are jobs. */
+export async function superviseWorker(
+  installation: Installation,
+  sessionId: string,
+): Promise<'ready' | 'starting'> {
+  const pool = installation.workerPool(await poolOf(installation, sessionId));
+  const launch = await installation.fleet.watch(sessionId, pool);
+  if (launch.state === 'failed') throw fromFailure(launch.failure);
+  return launch.state;
+}
+
+/** Gives the session's worker back. True when its VM is deallocated or gone; false: it is on the way, look again. */
+export async function releaseWorker(installation: Installation, sessionId: string): Promise<boolean> {
+  const intents = await installation.catalog.intents.list(sessionId, 'worker');
+  const pools = new Set(intents.map(({ key }) => key.slice(0, key.lastIndexOf('/'))));
+  let done = true;
+  for (const name of pools) {
+    done = (await installation.fleet.release(sessionId, installation.workerPool(name))).done && done;
+  }
+  return done;
+}
+
+/** Deletes VMs that no row names, and kept ones beyond what the pool keeps. */
+export async function sweepWorkers(installation: Installation): Promise<void> {
+  const { fleet, telemetry, catalog } = installation;
+  const removed = await fleet.removeStrangers();
+  const pools = new Set((await catalog.workers.list()).map(({ value }) => value.pool));
+  for (const name of pools) removed.push(...(await fleet.trim(installation.workerPool(name))));
+  for (const target of removed)
+    telemetry.event('holdfast.sweep.released', { what: 'worker', target, reason: 'unowned' });
+}
