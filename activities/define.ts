@@ -2,7 +2,7 @@ import type { InvocationContext } from '@azure/functions';
 import * as df from 'durable-functions';
 import { z } from 'zod';
 import { type Installation, openInstallation } from '../lib/installation/index.ts';
-import { sessionIdSchema, toFailure } from '../lib/model/index.ts';
+import { type Failure, sessionIdSchema, toFailure } from '../lib/model/index.ts';
 import type { Instances } from '../lib/sessions/index.ts';
 import { redact } from '../lib/telemetry/index.ts';
 import { durableInstances } from './instances.ts';
@@ -16,6 +16,8 @@ export interface Work {
 
 export interface Activity {
   readonly name: ActivityName;
+  /** Does it. Never throws: what goes wrong is a failure in the outcome. */
+  perform(work: Work, input: unknown): Promise<Outcome<unknown>>;
   register(): void;
 }
 
@@ -32,22 +34,35 @@ export function activity<N extends ActivityName>(
   input: z.ZodType<ActivityInput<N>>,
   handle: (work: Work, input: ActivityInput<N>) => Promise<ActivityResult<N>>,
 ): Activity {
-  const handler = async (given: unknown, context: InvocationContext): Promise<Outcome<ActivityResult<N>>> => {
+  const perform = async (work: Work, given: unknown): Promise<Outcome<ActivityResult<N>>> => {
     try {
-      const installation = await openInstallation();
-      const instances = durableInstances(df.getClient(context));
-      return { ok: true, value: await handle({ installation, instances }, input.parse(given)) };
+      return { ok: true, value: await handle(work, input.parse(given)) };
     } catch (error) {
-      const failure = toFailure(error);
-      const message = redact(failure.message);
-      if (failure.code === 'internal')
-        context.error(redact(error instanceof Error ? (error.stack ?? message) : message));
-      else context.warn(`${name}: ${failure.code}: ${message}`);
-      return { ok: false, failure: { ...failure, message } };
+      return failed(error);
     }
+  };
+  const handler = async (given: unknown, context: InvocationContext) => {
+    const outcome = await openWork(context).then((work) => perform(work, given), failed);
+    if (!outcome.ok) context.warn(`${name}: ${outcome.failure.code}: ${outcome.failure.message}`);
+    return outcome;
   };
   return {
     name,
+    perform,
     register: () => df.app.activity(name, { handler, extraInputs: [df.input.durableClient()] }),
   };
+}
+
+async function openWork(context: InvocationContext): Promise<Work> {
+  return { installation: await openInstallation(), instances: durableInstances(df.getClient(context)) };
+}
+
+function failed(error: unknown): { ok: false; failure: Failure } {
+  const failure = toFailure(error);
+  // What nobody foresaw is worth its stack; it goes where the failure goes.
+  const text =
+    failure.code === 'internal' && error instanceof Error
+      ? (error.stack ?? failure.message)
+      : failure.message;
+  return { ok: false, failure: { ...failure, message: redact(text) } };
 }

@@ -10,7 +10,7 @@ import {
   VirtualMachines,
 } from '../azure/index.ts';
 import { azureTables, openCatalog } from '../catalog/index.ts';
-import { systemClock } from '../model/index.ts';
+import { type Clock, systemClock } from '../model/index.ts';
 import type { Telemetry } from '../telemetry/index.ts';
 import { cloudInit, entraIssuers, Fleet, JobQueue, TokenCheck, type WorkerPool } from '../workers/index.ts';
 import type { Installation } from './installation.ts';
@@ -23,9 +23,12 @@ import { workerPrefix } from './workerPrefix.ts';
 const OWNER_TAG = 'holdfast-owner';
 
 /** Makes an installation from the environment. No call is made before something is asked of it. */
-export function makeInstallation(env: NodeJS.ProcessEnv, telemetry: Telemetry): Installation {
+export function makeInstallation(
+  env: NodeJS.ProcessEnv,
+  telemetry: Telemetry,
+  clock: Clock = systemClock,
+): Installation {
   const settings = readSettings(env);
-  const clock = systemClock;
   const credential = appCredential(
     settings.HOLDFAST_CLIENT_ID === '' ? undefined : settings.HOLDFAST_CLIENT_ID,
   );
