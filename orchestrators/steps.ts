@@ -13,7 +13,8 @@ import { type Failure, fromFailure, toFailure } from '../lib/model/index.ts';
 /** A part of an orchestrator: yields durable tasks, returns a result. */
 export type Steps<T> = Generator<Task, T, unknown>;
 
-const TRIES = 5;
+/** With the waits between them: over five minutes, the longest window of Azure's limits on snapshots. */
+const TRIES = 7;
 const FIRST_WAIT_SECONDS = 5;
 const FAN_OUT = 50;
 
@@ -85,7 +86,6 @@ export function* doJobs(
 ): Steps<void> {
   const { sessionId, pollSeconds } = input;
   if (by === 'worker') {
-    yield* step(context, 'launchWorker', { sessionId });
     yield* until(context, 'watchWorker', { sessionId }, pollSeconds);
   } else {
     yield* until(context, 'uploadShard', { sessionId }, pollSeconds);

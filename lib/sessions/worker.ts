@@ -1,29 +1,40 @@
 import type { Installation } from '../installation/index.ts';
-import { fromFailure, HoldfastError } from '../model/index.ts';
+import { fromFailure } from '../model/index.ts';
+import { keepClaimAlive } from './backup/claim.ts';
 import { enterStep } from './live.ts';
 import { type Looked, notYet, seen } from './look.ts';
 import { poolOf } from './state.ts';
 
-/**
- * Takes a worker of the pool for the session, or finds the one it has, and has its VM made or started.
- *
- * @throws `unavailable` (retryable) while all workers of the pool are taken
- */
+/** Asks for a worker, so that its VM boots while other things are done. While all are taken it has none: `watchWorker` waits. */
 export async function launchWorker(installation: Installation, sessionId: string): Promise<void> {
   await enterStep(installation, sessionId);
-  const pool = installation.workerPool(await poolOf(installation, sessionId));
-  const answer = await installation.fleet.acquire(sessionId, pool);
-  if (answer.wait) throw new HoldfastError('unavailable', answer.reason, { target: pool.name });
-  await superviseWorker(installation, sessionId);
+  if ((await acquire(installation, sessionId)) === null) await superviseWorker(installation, sessionId);
 }
 
-/** Looks whether the session's worker has reported; sees to its VM. `workerNotReady` when the whole ladder was tried. */
+/**
+ * Looks whether the session's worker has reported; takes one when it is free, and sees to its VM. A session waits for a
+ * worker as long as it takes, in phase `worker`.
+ *
+ * @throws `workerNotReady` when the whole ladder was tried
+ */
 export async function watchWorker(
   installation: Installation,
   sessionId: string,
 ): Promise<Looked<Record<never, never>>> {
   await enterStep(installation, sessionId, 'worker');
-  return (await superviseWorker(installation, sessionId)) === 'ready' ? seen({}) : notYet('a worker');
+  await keepClaimAlive(installation, sessionId);
+  const taken = await acquire(installation, sessionId);
+  if (taken !== null) return notYet(taken);
+  return (await superviseWorker(installation, sessionId)) === 'ready'
+    ? seen({})
+    : notYet('the worker to report');
+}
+
+/** Null when the session has a worker; else why it has to wait. */
+async function acquire(installation: Installation, sessionId: string): Promise<string | null> {
+  const pool = installation.workerPool(await poolOf(installation, sessionId));
+  const answer = await installation.fleet.acquire(sessionId, pool);
+  return answer.wait ? answer.reason : null;
 }
 
 /** One look at the worker: makes, starts or replaces its VM as needed. Called at every look while there are jobs. */

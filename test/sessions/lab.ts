@@ -13,6 +13,7 @@ import { AzureBlobStore, appCredential, KeyVaultSecrets } from '../../lib/azure/
 import { makeInstallation } from '../../lib/installation/index.ts';
 import type { Installation } from '../../lib/installation/installation.ts';
 import { type Clock, type Machine, MiB, type Session } from '../../lib/model/index.ts';
+import { checkRepository } from '../../lib/repository/index.ts';
 import {
   type Instances,
   needMachine,
@@ -113,7 +114,12 @@ export class Lab {
     const folder = await mkdtemp(join(tmpdir(), 'holdfast-lab-'));
     const clock = new LabClock();
     const azurite = await startAzurite();
-    const simulator = await AzureSimulator.start({ stateFolder: folder, clock });
+    const simulator = await AzureSimulator.start({
+      stateFolder: folder,
+      clock,
+      // Tests take more snapshots of a disk in a minute than operators do in a day.
+      settings: { limits: { snapshotsPerDiskIn5Minutes: 500 } },
+    });
     setDefaultCACertificates([...getCACertificates('default'), simulator.tls.caPem]);
     simulator.addSubscription({ subscriptionId: SUBSCRIPTION, displayName: 'Lab' });
     for (const name of [GROUP, WORKERS])
