@@ -1,0 +1,4 @@
+import { app } from '@azure/functions';
+
+/** Has a schedule that is none. */
+app.timer('never', { schedule: 'sometimes', handler: () => undefined });
