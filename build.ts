@@ -24,7 +24,9 @@ const COMMON: BuildOptions = {
   outExtension: { '.js': '.mjs' },
   banner: { js: BANNER },
   define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
-  define: { __filename: '__holdfastFilename', __dirname: '__holdfastDirname' },
+  // Stack traces go through the source maps; names stay readable without them.
+  minifySyntax: true,
+  minifyWhitespace: true,
   sourcemap: true,
   sourcesContent: false,
   // Stack traces and zod's messages keep the names of the source.

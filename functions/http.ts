@@ -23,7 +23,7 @@ export interface Call {
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   /** Parses the body; `invalidInput` names the first field that is wrong. */
-  body<T>(schema: z.ZodType<T>): Promise<T>;
+  readonly body: <T>(schema: z.ZodType<T>) => Promise<T>;
 }
 
 interface Route {

@@ -8,7 +8,7 @@ import type {
   Outcome,
   Seen,
 } from '../activities/names.ts';
-import { type Failure, fromFailure, toFailure } from '../lib/model/index.ts';
+import { type Failure, fromFailure, later, toFailure } from '../lib/model/index.ts';
 
 /** A part of an orchestrator: yields durable tasks, returns a result. */
 export type Steps<T> = Generator<Task, T, unknown>;
@@ -26,8 +26,8 @@ export interface SessionInput {
 }
 
 export function* sleep(context: OrchestrationContext, seconds: number): Steps<void> {
-  const until = new Date(context.df.currentUtcDateTime.getTime() + seconds * 1000);
-  yield context.df.createTimer(until);
+  // The durable clock, moved on: the same in every replay.
+  yield context.df.createTimer(later(context.df.currentUtcDateTime, seconds));
 }
 
 /** One activity; a retryable failure is tried again with growing waits, any other is thrown as `HoldfastError`. */

@@ -23,3 +23,6 @@ export const systemClock: Clock = {
       signal?.addEventListener('abort', onAbort, { once: true });
     }),
 };
+
+/** `seconds` after `instant`. */
+export const later = (instant: Date, seconds: number): Date => new Date(instant.getTime() + seconds * 1000);

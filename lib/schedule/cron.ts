@@ -20,7 +20,7 @@ export function parseSchedule(schedule: CronSchedule): Cron {
     );
   }
   try {
-    new Intl.DateTimeFormat('en', { timeZone: schedule.timeZone });
+    Intl.DateTimeFormat('en', { timeZone: schedule.timeZone });
   } catch (cause) {
     throw new HoldfastError(
       'invalidInput',

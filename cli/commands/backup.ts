@@ -1,0 +1,44 @@
+import type { Command } from 'commander';
+import { moverSchema } from '../../lib/model/index.ts';
+import { backupPreviewAnswer, type DiskPreview, startedAnswer } from '../answers.ts';
+import { type Context, printList } from '../context.ts';
+import { bytes, type Column } from '../output.ts';
+import { choice } from './options.ts';
+import { startedSession } from './session.ts';
+
+const PREVIEW: readonly Column<DiskPreview>[] = [
+  { name: 'DISK', value: (disk) => disk.name },
+  { name: 'SIZE', value: (disk) => disk.sizeBytes, show: (disk) => bytes(disk.sizeBytes) },
+  { name: 'WOULD READ', value: (disk) => disk.plannedReason },
+];
+
+interface StartOptions {
+  wait?: boolean;
+  mover?: string;
+  reset?: boolean;
+  dryRun?: boolean;
+  reason?: string;
+}
+
+export function backupCommand(parent: Command, context: Context): void {
+  const backup = parent.command('backup').description('back up on demand');
+  backup
+    .command('start')
+    .description('back up one machine now')
+    .argument('<machine>', 'its name, ARM id or vmId')
+    .option('--wait', 'follow the session to its end, and take its exit code')
+    .addOption(choice('--mover <mover>', 'who moves the data', moverSchema.options))
+    .option('--reset', 'read every disk whole')
+    .option('--dry-run', 'only say what would be read')
+    .option('--reason <text>', 'why; kept with the session')
+    .action(async (machine: string, { wait, ...options }: StartOptions) => {
+      const body = { machine, ...options };
+      if (options.dryRun) {
+        const preview = await context.api().post('backups', body, backupPreviewAnswer);
+        if (context.format === 'json') context.stdout.write(`${JSON.stringify(preview, null, 2)}\n`);
+        else printList(context, PREVIEW, preview.disks, 'The machine has no disks to read.');
+        return;
+      }
+      await startedSession(context, await context.api().post('backups', body, startedAnswer), wait ?? false);
+    });
+}

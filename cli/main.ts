@@ -1,0 +1,123 @@
+import { Command, CommanderError } from 'commander';
+import { type Clock, isHoldfastError, systemClock } from '../lib/model/index.ts';
+import packageJson from '../package.json' with { type: 'json' };
+import { type ApiClient, createApiClient } from './api.ts';
+import { backupCommand } from './commands/backup.ts';
+import { machineCommand } from './commands/machine.ts';
+import { choice } from './commands/options.ts';
+import { pointCommand } from './commands/point.ts';
+import { policyCommand } from './commands/policy.ts';
+import { restoreCommand } from './commands/restore.ts';
+import { sessionCommand } from './commands/session.ts';
+import { findConnection } from './connection.ts';
+import type { Context } from './context.ts';
+import { EXIT, type ExitCode, exitCodeOfError } from './exitCodes.ts';
+import { FORMATS, type Format } from './output.ts';
+
+/** The world around one run of the program; a test brings its own. */
+export interface Surroundings {
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly stdout: Context['stdout'];
+  readonly stderr: Context['stderr'];
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** Runs one command line and answers with its exit code; never throws and never exits. */
+export async function runCli(argv: readonly string[], around: Surroundings): Promise<ExitCode> {
+  let url: string | undefined;
+  let client: ApiClient | undefined;
+  const context: Context = {
+    api: () =>
+      (client ??= createApiClient(findConnection(url, around.env, around.cwd), around.clock, around.signal)),
+    clock: around.clock,
+    stdout: around.stdout,
+    stderr: around.stderr,
+    signal: around.signal,
+    color: around.stdout.isTTY === true && !around.env.NO_COLOR,
+    format: 'table',
+    exitCode: EXIT.ok,
+  };
+  const program = new Command('holdfast')
+    .description('Backup of Azure virtual machines')
+    .version(packageJson.version)
+    .addOption(choice('-o, --output <format>', 'how to print', FORMATS).default('table'))
+    .option('--url <url>', 'address of the service (or HOLDFAST_URL; the key is HOLDFAST_KEY)')
+    .showHelpAfterError('(add --help for help)')
+    .configureOutput({
+      writeOut: (text) => void around.stdout.write(text),
+      writeErr: (text) => void around.stderr.write(text),
+    })
+    .exitOverride()
+    .hook('preAction', (program, action) => {
+      // What stands behind the verb wins over what stands before it.
+      const options: { output: Format; url?: string } = { ...program.opts(), ...action.opts() };
+      context.format = options.output;
+      url = options.url;
+    });
+  for (const add of [
+    machineCommand,
+    backupCommand,
+    pointCommand,
+    restoreCommand,
+    sessionCommand,
+    policyCommand,
+  ]) {
+    add(program, context);
+  }
+  try {
+    everywhere(program);
+    await program.parseAsync([...argv], { from: 'user' });
+    return context.exitCode;
+  } catch (error) {
+    return report(error, context);
+  }
+}
+
+/** The global options may stand behind the verb as well, where people type them. */
+function everywhere(program: Command): void {
+  const leaves = (command: Command): Command[] =>
+    command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
+  for (const leaf of leaves(program)) {
+    leaf
+      .addOption(choice('-o, --output <format>', 'how to print', FORMATS))
+      .option('--url <url>', 'address of the service');
+  }
+}
+
+function report(error: unknown, context: Context): ExitCode {
+  if (error instanceof CommanderError) {
+    // Help and version are no failure; commander has already said what is wrong with the rest.
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+  if (context.signal.aborted) return EXIT.interrupted;
+  if (!isHoldfastError(error)) {
+    context.stderr.write(`holdfast: ${error instanceof Error ? error.message : String(error)}\n`);
+    return EXIT.failed;
+  }
+  context.stderr.write(`holdfast: ${error.message}\n`);
+  const running =
+    error.code === 'previousRunning' ? /[0-9a-hjkmnp-tv-z]{20}/.exec(error.target ?? '')?.[0] : undefined;
+  if (running) context.stderr.write(`To follow that session: holdfast session show ${running} --wait\n`);
+  return exitCodeOfError(error.code);
+}
+
+/** The program on the real world. */
+export async function main(argv: readonly string[]): Promise<ExitCode> {
+  const interrupt = new AbortController();
+  process.once('SIGINT', () => interrupt.abort(new Error('interrupted')));
+  // A reader that has seen enough (`| head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT.ok);
+    throw error;
+  });
+  return runCli(argv, {
+    env: process.env,
+    cwd: process.cwd(),
+    stdout: process.stdout,
+    stderr: process.stderr,
+    clock: systemClock,
+    signal: interrupt.signal,
+  });
+}

@@ -1,0 +1,86 @@
+import type { DiskProgress, Policy, RestorePoint, Session } from '../../lib/model/index.ts';
+
+export const MACHINE = {
+  id: '0f9e8d7c-6b5a-4938-8271-605f4e3d2c1b',
+  armId: '/subscriptions/s1/resourceGroups/shop/providers/Microsoft.Compute/virtualMachines/web-1',
+  name: 'web-1',
+  subscriptionId: 's1',
+  resourceGroup: 'shop',
+  location: 'westeurope',
+  powerState: 'running',
+  tags: {},
+  protectedBy: 'demo',
+  lastRestorePointAt: '2026-11-21T22:50:11.123Z',
+};
+
+export const DISK: DiskProgress & { percent: number | null } = {
+  name: 'web-1-os',
+  number: 0,
+  sizeBytes: 2 * 1024 ** 3,
+  plannedBytes: 40 * 1024 ** 2,
+  doneBytes: 0,
+  readBytes: 0,
+  storedBytes: 0,
+  readReason: 'first',
+  percent: 0,
+};
+
+export const SESSION: Session & { percent: number | null } = {
+  id: '06azkc3h3g0000000000',
+  kind: 'backup',
+  status: 'running',
+  phase: 'starting',
+  instanceId: 'backup-1',
+  parentId: null,
+  policyId: null,
+  machineId: MACHINE.id,
+  machineName: 'web-1',
+  reason: 'request',
+  startedAt: '2026-11-21T22:50:00.000Z',
+  touchedAt: '2026-11-21T22:50:05.000Z',
+  endedAt: null,
+  cancelRequested: false,
+  restorePoint: null,
+  disks: [],
+  warnings: [],
+  error: null,
+  percent: null,
+};
+
+export const POINT: RestorePoint = {
+  chainId: '0123456789abcdef',
+  sequence: 2,
+  machineId: MACHINE.id,
+  machineName: 'web-1',
+  sessionId: SESSION.id,
+  kind: 'incremental',
+  consistency: 'atomic',
+  takenAt: '2026-11-21T22:50:11.000Z',
+  committedAt: '2026-11-21T22:50:31.000Z',
+  disks: [
+    {
+      number: 0,
+      uniqueId: 'u0',
+      name: 'web-1-os',
+      role: 'os',
+      lun: null,
+      sizeBytes: 2 * 1024 ** 3,
+      allocatedBytes: 64 * 1024 ** 2,
+      readBytes: 3 * 512 * 1024,
+      storedBytes: 700_000,
+      readReason: 'changedBlocks',
+      snapshotId: '/subscriptions/s1/x',
+      snapshotFamilyId: 'f0',
+    },
+  ],
+};
+
+export const POLICY: Policy = {
+  schemaVersion: 1,
+  id: 'demo',
+  enabled: true,
+  scope: { subscriptions: [], resourceGroups: ['/subscriptions/s1/resourceGroups/shop'], machines: [] },
+  schedule: { cron: '*/2 * * * *', timeZone: 'UTC' },
+  retention: { restorePoints: 14, snapshots: 2 },
+  mover: 'worker',
+};
