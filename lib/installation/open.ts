@@ -12,7 +12,15 @@ import {
 import { azureTables, openCatalog } from '../catalog/index.ts';
 import { type Clock, systemClock } from '../model/index.ts';
 import type { Telemetry } from '../telemetry/index.ts';
-import { cloudInit, entraIssuers, Fleet, JobQueue, TokenCheck, type WorkerPool } from '../workers/index.ts';
+import {
+  cloudInit,
+  entraIssuers,
+  Fleet,
+  type FleetEvent,
+  JobQueue,
+  TokenCheck,
+  type WorkerPool,
+} from '../workers/index.ts';
 import type { Installation } from './installation.ts';
 import { openOwnRepository, readInstallationKey } from './repository.ts';
 import { readSettings, type Settings } from './settings.ts';
@@ -66,6 +74,7 @@ export function makeInstallation(
         audience: settings.HOLDFAST_WORKER_AUDIENCE,
       }),
       tags,
+      tell: (event) => tellOf(telemetry, event),
     }),
     workerTokens: new TokenCheck(
       {
@@ -84,6 +93,14 @@ export function makeInstallation(
       key: await readInstallationKey(settings, vault),
     })),
   };
+}
+
+function tellOf(telemetry: Telemetry, event: FleetEvent): void {
+  const { name: workerId, region } = event;
+  if (event.kind === 'launched')
+    telemetry.event('holdfast.worker.launched', { workerId, region, size: event.size, how: event.how });
+  else
+    telemetry.event('holdfast.worker.released', { workerId, region, how: event.how, reason: event.reason });
 }
 
 /** A pool is a region: its name is the region's. */

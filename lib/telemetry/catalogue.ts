@@ -86,7 +86,6 @@ export const EVENTS = {
       region: id('The Azure region'),
       size: id('The VM size that was got'),
       how: z.enum(['created', 'started']).describe('A new VM, or a deallocated one started again'),
-      waitSeconds: seconds('From the wish for a worker to the accepted launch'),
     }),
   ),
   'holdfast.worker.released': define(
@@ -113,8 +112,7 @@ export const EVENTS = {
       sessionId,
       machineId,
       disk: count('The number of the disk in the chain'),
-      blocksSampled: count('How many blocks were compared'),
-      blocksDiffering: count('How many of them differed'),
+      bytesSampled: count('How many bytes were compared; at least one block of them differed'),
     }),
   ),
   'holdfast.scheduler.tick': define(

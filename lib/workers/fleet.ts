@@ -31,7 +31,27 @@ export interface FleetSettings {
   readonly customData: string;
   /** On everything that is made, so that `WorkerMachines.listOwned` finds it. */
   readonly tags: Readonly<Record<string, string>>;
+  /** Told of every VM that was asked for or given up. */
+  readonly tell?: (event: FleetEvent) => void;
 }
+
+/** What became of a worker's VM. */
+export type FleetEvent =
+  | {
+      readonly kind: 'launched';
+      readonly name: string;
+      readonly region: string;
+      readonly size: string;
+      readonly how: 'created' | 'started';
+    }
+  | {
+      readonly kind: 'released';
+      readonly name: string;
+      readonly region: string;
+      readonly how: 'deallocated' | 'deleted';
+      /** `ended`: its session gave it back. `notReady`: it did not report, or was broken. `capacity`: there was no room for it. */
+      readonly reason: 'ended' | 'notReady' | 'capacity';
+    };
 
 export type AcquireAnswer =
   | { readonly wait: false; readonly worker: WorkerRow }
@@ -288,6 +308,14 @@ export class Fleet {
     };
     const written = await this.#tryReplace(held, launched);
     if (!written) return { state: 'starting', worker };
+    const how = vmState === 'deallocated' ? 'started' : 'created';
+    this.#settings.tell?.({
+      kind: 'launched',
+      name,
+      region: launched.location,
+      size: launched.size ?? step.size,
+      how,
+    });
     return { state: 'starting', worker: await this.#note(written, await this.#machines.get(name)) };
   }
 
@@ -318,7 +346,12 @@ export class Fleet {
     if (!capacity && worker.replaced >= MAX_REPLACED) {
       return failedLaunch(worker, [...worker.reasons, why].join('; '));
     }
-    await this.#machines.remove(this.nameOf(worker));
+    const name = this.nameOf(worker);
+    await this.#machines.remove(name);
+    if (worker.vmState !== 'none') {
+      const reason = capacity ? 'capacity' : 'notReady';
+      this.#settings.tell?.({ kind: 'released', name, region: worker.location, how: 'deleted', reason });
+    }
     const next = await this.#tryReplace(held, replacement(worker, why, capacity, this.#clock.now()));
     return { state: 'starting', worker: next?.value ?? worker };
   }
@@ -340,6 +373,8 @@ export class Fleet {
     const deallocate = worker.keep && worker.pending === null;
     const pending = deallocate ? await this.#machines.deallocate(name) : await this.#machines.remove(name);
     const since = now.toISOString();
+    const how = deallocate ? 'deallocated' : 'deleted';
+    this.#settings.tell?.({ kind: 'released', name, region: worker.location, how, reason: 'ended' });
     await this.#tryReplace(row, { ...worker, keep: deallocate, pending, since });
     return false;
   }

@@ -12,8 +12,15 @@ import {
   writePageTable,
 } from '../../repository/index.ts';
 import { releaseAccess } from '../access.ts';
-import { enterStep } from '../live.ts';
-import { type BackupState, need, readState, type SnapshotSetState, updateState } from '../state.ts';
+import { enterStep, warn } from '../live.ts';
+import {
+  type BackupState,
+  need,
+  type OpenedBackup,
+  readState,
+  type SnapshotSetState,
+  updateState,
+} from '../state.ts';
 
 type DiskSnapshot = SnapshotSetState['disks'][number];
 export type Doer = { readonly by: 'worker' | 'app' };
@@ -78,6 +85,7 @@ export async function dispatchMoves(installation: Installation, sessionId: strin
   const plans = await plansOf(installation, opened.pool, sessionId);
   await releaseAccess(installation, sessionId, { purpose: 'base' });
   await showPlan(installation, sessionId, plans);
+  await alertMismatches(installation, sessionId, opened, plans);
   const total = [...plans.values()].reduce((sum, plan) => sum + plan.plannedBytes, 0);
   const small = total <= installation.settings.HOLDFAST_INLINE_BYTES;
   const by = state.request.mover === 'inline' || (state.request.mover === 'auto' && small) ? 'app' : 'worker';
@@ -135,6 +143,31 @@ export async function keepPageTable(
   const { map } = await (await openPoint(chain, manifest)).disk(disk);
   await writePageTable(map, { chain: chain.id, keys: chain.keys, staging: installation.staging, name });
   return name;
+}
+
+/** CBT called a block unchanged that had changed: the disk was read whole, and somebody should know. */
+async function alertMismatches(
+  installation: Installation,
+  sessionId: string,
+  { configuration, disks }: OpenedBackup,
+  plans: ReadonlyMap<number, PlanResult>,
+): Promise<void> {
+  for (const [disk, { readReason, sampledBytes }] of plans) {
+    if (readReason !== 'sampleMismatch') continue;
+    const name = disks.find(({ number }) => number === disk)?.disk.name ?? disk;
+    await warn(
+      installation,
+      sessionId,
+      `Disk ${name}: changed block tracking missed a change; the disk was read whole.`,
+    );
+    const { id: machineId } = configuration.machine;
+    installation.telemetry.event('holdfast.cbt.sampleMismatch', {
+      sessionId,
+      machineId,
+      disk,
+      bytesSampled: sampledBytes,
+    });
+  }
 }
 
 async function showPlan(

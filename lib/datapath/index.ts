@@ -1,0 +1,9 @@
+/**
+ * The data path: plan (what to read), move (disk to repository) and restore (repository to disk), on ports only. See README.md.
+ */
+export type { JobIo } from './jobIo.ts';
+export { runMove } from './move.ts';
+export { runPlan } from './plan.ts';
+export * from './ports.ts';
+export { runRestore } from './restore.ts';
+export { runJob } from './runJob.ts';

@@ -1,0 +1,172 @@
+import { type BlockIndex, blockIndex, KiB, MiB } from '../model/index.ts';
+import { expandBlock } from './blockCodec.ts';
+import { blockDigest } from './blockDigest.ts';
+import { type BlockMap, pageRefs } from './blockMap.ts';
+import { corruptObject, decoding } from './damage.ts';
+import { inOrder, type SizedTask } from './inOrder.ts';
+import { type ChainData, MapObjects } from './mapObjects.ts';
+import { type PackId, packName } from './names.ts';
+import type { PackIndex } from './packIndex.ts';
+import type { Page } from './page.ts';
+import { Recent } from './recent.ts';
+import { HEADER_BYTES, KIND, ObjectSeal } from './sealedObject.ts';
+
+/** A plain block of a disk. */
+export interface DiskBlock {
+  readonly block: BlockIndex;
+  /** `blockBytes` long; the last block of a disk is padded with zeros. */
+  readonly bytes: Buffer;
+}
+
+interface Wanted {
+  readonly block: number;
+  readonly ordinal: number;
+}
+
+const MAX_RANGE = 4 * MiB;
+/** Plain bytes of one run: keeps memory bounded where blocks compress to nothing. */
+const MAX_PLAIN = 8 * MiB;
+/** Reading so many bytes for nothing is cheaper than another request. */
+const MAX_GAP = 64 * KiB;
+const IN_FLIGHT = { bytes: 32 * MiB, tasks: 32 };
+const SEALS_KEPT = 4096;
+
+/** Reads blocks out of packs: grouped by pack, neighbouring ranges in one request, several requests under way. */
+export class BlockReader {
+  readonly #chain: ChainData;
+  readonly #maps: MapObjects;
+  readonly #headers = new Recent<ObjectSeal>(SEALS_KEPT, () => 1);
+
+  constructor(chain: ChainData, maps = new MapObjects(chain)) {
+    this.#chain = chain;
+    this.#maps = maps;
+  }
+
+  /**
+   * The blocks of pages [from, to) that are not absent, in runs of what one request brought; within a run in the order of
+   * the pack, runs of a page in the order of their first block. Each block is authenticated and its digest checked;
+   * `corruptObject` and `missingObject` name the object.
+   */
+  async *read(
+    map: BlockMap,
+    from: number,
+    to: number,
+    signal?: AbortSignal,
+  ): AsyncGenerator<readonly DiskBlock[]> {
+    yield* inOrder(this.#tasks(map, from, to, signal), IN_FLIGHT, signal);
+  }
+
+  async *#tasks(
+    map: BlockMap,
+    from: number,
+    to: number,
+    signal?: AbortSignal,
+  ): AsyncGenerator<SizedTask<DiskBlock[]>> {
+    for await (const { page, ref } of pageRefs(map, from, to, signal)) {
+      const content = await this.#maps.page(ref, signal);
+      yield* this.#pageTasks(page, content, signal);
+    }
+  }
+
+  /** The runs of one page. */
+  async *#pageTasks(
+    page: number,
+    content: Page,
+    signal?: AbortSignal,
+  ): AsyncGenerator<SizedTask<DiskBlock[]>> {
+    const first = page * this.#chain.pageBlocks;
+    const byPack = new Map<PackId, Wanted[]>();
+    for (let i = 0; i < content.blocks; i++) {
+      const ref = content.get(i);
+      if (!ref) continue;
+      const wanted = byPack.get(ref.pack) ?? [];
+      wanted.push({ block: first + i, ordinal: ref.ordinal });
+      byPack.set(ref.pack, wanted);
+    }
+    const packs = await Promise.all(
+      [...byPack].map(async ([pack, wanted]) => ({
+        pack,
+        wanted,
+        index: await this.#maps.packIndex(pack, signal),
+      })),
+    );
+    const runs = packs.flatMap(({ pack, wanted, index }) =>
+      decoding(packName(this.#chain.id, pack), 'its index', () =>
+        split(wanted, index, MAX_PLAIN / this.#chain.blockBytes),
+      ).map((run) => ({ pack, index, run })),
+    );
+    runs.sort((a, b) => (a.run[0]?.block ?? 0) - (b.run[0]?.block ?? 0));
+    for (const { pack, index, run } of runs) {
+      yield {
+        bytes: run.length * this.#chain.blockBytes,
+        run: () => this.#readRun(pack, index, run, signal),
+      };
+    }
+  }
+
+  async #readRun(
+    pack: PackId,
+    index: PackIndex,
+    run: readonly Wanted[],
+    signal?: AbortSignal,
+  ): Promise<DiskBlock[]> {
+    const { data, id: chain, keys, blockBytes } = this.#chain;
+    const name = packName(chain, pack);
+    const start = index.extent(run[0]?.ordinal ?? 0).offset;
+    const last = index.extent(run.at(-1)?.ordinal ?? 0);
+    const range = { offset: start, length: last.offset + last.length - start };
+    const [seal, { bytes }] = await Promise.all([
+      this.#seal(pack, signal),
+      data.read(name, range, { signal }),
+    ]);
+    if (bytes.length !== range.length) throw corruptObject(name, 'it ends too early');
+    return run.map(({ block, ordinal }) => {
+      const { offset, length } = index.extent(ordinal);
+      const sealed = bytes.subarray(offset - start, offset - start + length);
+      const plain = decoding(name, `block ${ordinal}`, () =>
+        expandBlock(index.codecs[ordinal] ?? 0, seal.open(ordinal, sealed), blockBytes),
+      );
+      if (!blockDigest(keys, plain).equals(index.digest(ordinal)))
+        throw corruptObject(name, `block ${ordinal} has another digest`);
+      return { block: blockIndex(block), bytes: plain };
+    });
+  }
+
+  /** The pack's header is needed to open any block of it: fetched once. */
+  #seal(pack: PackId, signal?: AbortSignal): Promise<ObjectSeal> {
+    const { data, id: chain, keys } = this.#chain;
+    const name = packName(chain, pack);
+    return this.#headers.get(name, async () => {
+      const { bytes } = await data.read(name, { offset: 0, length: HEADER_BYTES }, { signal });
+      return ObjectSeal.of(keys.seal, { kind: KIND.pack, chain, name }, bytes);
+    });
+  }
+
+  /** One block, or null when it is absent. */
+  async block(content: Page, blockOfPage: number, signal?: AbortSignal): Promise<Buffer | null> {
+    const ref = content.get(blockOfPage);
+    if (!ref) return null;
+    const index = await this.#maps.packIndex(ref.pack, signal);
+    const run = [{ block: blockOfPage, ordinal: ref.ordinal }];
+    return (await this.#readRun(ref.pack, index, run, signal))[0]?.bytes ?? null;
+  }
+}
+
+/** Cuts the wanted blocks of one pack into runs that one request fetches each. */
+function split(wanted: readonly Wanted[], index: PackIndex, maxBlocks: number): Wanted[][] {
+  const runs: Wanted[][] = [];
+  let start = 0;
+  let end = -Infinity;
+  for (const want of wanted.toSorted((a, b) => a.ordinal - b.ordinal)) {
+    const { offset, length } = index.extent(want.ordinal);
+    const run = runs.at(-1);
+    if (run && offset - end <= MAX_GAP && offset + length - start <= MAX_RANGE && run.length < maxBlocks)
+      run.push(want);
+    else {
+      runs.push([want]);
+      start = offset;
+    }
+    end = offset + length;
+  }
+  return runs;
+}

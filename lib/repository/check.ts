@@ -1,0 +1,73 @@
+import { isHoldfastError } from '../model/index.ts';
+import type { BlobStore } from './blobStore.ts';
+import { checkChain } from './checkChain.ts';
+import { type CheckDepth, CheckReport, type CheckResult } from './checkReport.ts';
+import type { Unlock } from './descriptor.ts';
+import { CHAINS, chainName, DESCRIPTOR, LEASES, OWNER, parsePointName, pointsPrefix } from './names.ts';
+import { readOwner } from './owner.ts';
+import { openRepository, type RememberedRepository, type Repository } from './repository.ts';
+
+export interface CheckRepository {
+  readonly meta: BlobStore;
+  readonly data: BlobStore;
+  readonly unlock: Unlock;
+  readonly remembered?: RememberedRepository | undefined;
+  readonly depth: CheckDepth;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Checks a whole repository, from its objects alone. Memory grows with the number of objects, not with the disks. Damage is
+ * reported, not thrown; `wrongPassword` and `repositoryMismatch` are thrown, as is everything that the stores fail with.
+ */
+export async function checkRepository(request: CheckRepository): Promise<CheckResult> {
+  const { meta, data, depth, signal } = request;
+  const report = new CheckReport();
+  const chains = await chainIds(meta, signal);
+  let repository: Repository;
+  try {
+    repository = await openRepository(request);
+  } catch (error) {
+    if (!isHoldfastError(error, 'corruptObject') && !isHoldfastError(error, 'missingObject')) throw error;
+    const points: string[] = [];
+    for (const chain of chains) points.push(...(await pointNames(meta, chain)));
+    report.found(DESCRIPTOR, error.message, points);
+    return report.result();
+  }
+  await report.guard(() => readOwner(repository));
+  for (const chain of chains) {
+    report.chains++;
+    if ((await meta.stat(chainName(chain), { signal })) === null) {
+      report.found(chainName(chain), 'is missing', await pointNames(meta, chain));
+    } else await checkChain(repository, chain, depth, report, signal);
+  }
+  for await (const { name } of meta.list('', { signal })) {
+    if (name !== DESCRIPTOR && name !== OWNER && !name.startsWith(CHAINS)) {
+      report.unneeded(name, name.startsWith(LEASES) ? 'a lease' : 'not an object of a repository');
+    }
+  }
+  for await (const { name } of data.list('', { signal })) {
+    const chain = /^chains\/([^/]+)\//.exec(name)?.[1];
+    if (chain === undefined || !chains.has(chain)) report.unneeded(name, 'belongs to no chain');
+  }
+  return report.result();
+}
+
+/** Ids of all chains of which there is any object in meta. */
+async function chainIds(meta: BlobStore, signal?: AbortSignal): Promise<Set<string>> {
+  const ids = new Set<string>();
+  for await (const { name } of meta.list(CHAINS, { signal })) {
+    const id = /^chains\/([^/]+)\//.exec(name)?.[1];
+    if (id !== undefined) ids.add(id);
+  }
+  return ids;
+}
+
+async function pointNames(meta: BlobStore, chain: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of meta.list(pointsPrefix(chain))) {
+    const point = parsePointName(name);
+    if (point?.kind === 'manifest') names.push(`${chain}/${point.sequence}`);
+  }
+  return names;
+}

@@ -1,0 +1,180 @@
+import { nodesOf, pagesOf } from './blockMap.ts';
+import { type Chain, NODE_PAGES } from './chain.ts';
+import type { CheckReport } from './checkReport.ts';
+import { corruptObject } from './damage.ts';
+import type { PointManifest } from './manifest.ts';
+import type { MapObjects } from './mapObjects.ts';
+import { mapName, type PackId, packName, treeName } from './names.ts';
+import type { Ref } from './refs.ts';
+import { TreeMap, type Trees } from './tree.ts';
+
+/** What a walk meets on its way from a manifest to the packs. */
+export interface Visitor {
+  tree(name: string): void;
+  map(name: string): void;
+  /** False: this node (page) was seen from another point, and need not be read again. */
+  enterNode(ref: Ref): boolean;
+  enterPage(ref: Ref): boolean;
+  block(pack: PackId, ordinal: number): void;
+}
+
+export interface WalkContext {
+  readonly chain: Chain;
+  readonly trees: Trees;
+  readonly maps: MapObjects;
+  readonly report: CheckReport;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Walks from a point's manifest over its trees and pages. Damage is reported on the way, and what can be read is. */
+export async function walkPoint(
+  context: WalkContext,
+  manifest: PointManifest,
+  visitor: Visitor,
+): Promise<void> {
+  const { chain, trees, maps, report, signal } = context;
+  const point = [`${chain.id}/${manifest.sequence}`];
+  for (const disk of manifest.disks) {
+    visitor.tree(treeName(chain.id, disk.tree));
+    const map = await report.guard(
+      () => TreeMap.open(chain, disk.tree, disk.sizeBytes, trees, signal),
+      point,
+    );
+    if (!map) continue;
+    if (Math.min(map.present * chain.blockBytes, disk.sizeBytes) !== disk.allocatedBytes) {
+      report.found(
+        treeName(chain.id, disk.tree),
+        'it holds another number of blocks than its manifest says',
+        point,
+      );
+    }
+    for (let index = 0; index < nodesOf(map); index++) {
+      const nodeRef = map.nodeRef(index);
+      if (!nodeRef) continue;
+      visitor.tree(treeName(chain.id, nodeRef.object));
+      if (!visitor.enterNode(nodeRef)) continue;
+      const refs = await report.guard(async () => checkedNode(context, map, index, nodeRef), point);
+      for (const ref of refs ?? []) {
+        if (!ref) continue;
+        visitor.map(mapName(chain.id, ref.object));
+        if (!visitor.enterPage(ref)) continue;
+        const page = await report.guard(() => maps.page(ref, signal), point);
+        if (!page) continue;
+        for (let block = 0; block < page.blocks; block++) {
+          const found = page.get(block);
+          if (found) visitor.block(found.pack, found.ordinal);
+        }
+      }
+    }
+  }
+}
+
+async function checkedNode(
+  { chain, signal }: WalkContext,
+  map: TreeMap,
+  index: number,
+  ref: Ref,
+): Promise<readonly (Ref | null)[]> {
+  const refs = await map.node(index, signal);
+  const name = treeName(chain.id, ref.object);
+  const present = refs.reduce((sum, one) => sum + (one?.present ?? 0), 0);
+  if (present !== ref.present)
+    throw corruptObject(name, `the node in its record ${ref.record} is not the one that was referred to`);
+  if (refs.findLastIndex(Boolean) + index * NODE_PAGES >= pagesOf(map))
+    throw corruptObject(name, 'it holds pages beyond the end of its disk');
+  return refs;
+}
+
+/** Remembers records by object, a bit each. */
+export class SeenRecords {
+  readonly #seen = new Map<string, Uint8Array>();
+
+  /** True when the record is new. */
+  add(object: string, record: number): boolean {
+    let bits = this.#seen.get(object) ?? new Uint8Array(8);
+    if (record >> 3 >= bits.length) {
+      const larger = new Uint8Array(Math.max(bits.length * 2, (record >> 3) + 1));
+      larger.set(bits);
+      bits = larger;
+    }
+    this.#seen.set(object, bits);
+    const byte = bits[record >> 3] ?? 0;
+    bits[record >> 3] = byte | (1 << (record & 7));
+    return (byte & (1 << (record & 7))) === 0;
+  }
+}
+
+/** The walk that finds out what is live: each node and page is read once, however many points share it. */
+export class LiveObjects implements Visitor {
+  readonly trees = new Set<string>();
+  readonly maps = new Set<string>();
+  /** Packs by name, with the highest ordinal that is referred to. */
+  readonly packs = new Map<string, { id: PackId; highest: number }>();
+  readonly #chain: string;
+  readonly #nodes = new SeenRecords();
+  readonly #pages = new SeenRecords();
+
+  constructor(chain: string) {
+    this.#chain = chain;
+  }
+
+  tree(name: string): void {
+    this.trees.add(name);
+  }
+
+  map(name: string): void {
+    this.maps.add(name);
+  }
+
+  enterNode(ref: Ref): boolean {
+    return this.#nodes.add(treeName(this.#chain, ref.object), ref.record);
+  }
+
+  enterPage(ref: Ref): boolean {
+    return this.#pages.add(mapName(this.#chain, ref.object), ref.record);
+  }
+
+  block(id: PackId, ordinal: number): void {
+    const name = packName(this.#chain, id);
+    const known = this.packs.get(name);
+    if (known) known.highest = Math.max(known.highest, ordinal);
+    else {
+      this.packs.set(name, { id, highest: ordinal });
+      this.maps.add(mapName(this.#chain, id));
+    }
+  }
+}
+
+/** The walk that finds out which damaged objects one point needs. */
+export class DamageOfPoint implements Visitor {
+  readonly #report: CheckReport;
+  readonly #chain: string;
+  readonly #point: string;
+
+  constructor(report: CheckReport, chain: string, point: string) {
+    this.#report = report;
+    this.#chain = chain;
+    this.#point = point;
+  }
+
+  tree(name: string): void {
+    this.#report.affects(name, this.#point);
+  }
+
+  map(name: string): void {
+    this.#report.affects(name, this.#point);
+  }
+
+  enterNode(): boolean {
+    return true;
+  }
+
+  enterPage(): boolean {
+    return true;
+  }
+
+  block(id: PackId): void {
+    this.#report.affects(packName(this.#chain, id), this.#point);
+    this.#report.affects(mapName(this.#chain, id), this.#point);
+  }
+}
