@@ -1,4 +1,5 @@
 export * from './arm.ts';
+export * from './calendar.ts';
 export * from './clock.ts';
 export * from './errors.ts';
 export * from './ids.ts';
@@ -6,6 +7,7 @@ export * from './job.ts';
 export * from './machine.ts';
 export * from './policy.ts';
 export * from './restorePoint.ts';
+export * from './retentionRules.ts';
 export * from './session.ts';
 export * from './units.ts';
 export * from './worker.ts';

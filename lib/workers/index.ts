@@ -1,7 +1,7 @@
 /** The fleet of worker VMs and the jobs they do. See README.md beside this file. */
 export { admission } from './admission.ts';
 export { cloudInit } from './cloudInit.ts';
-export { Fleet } from './fleet.ts';
+export { Fleet, type FleetEvent } from './fleet.ts';
 export { type Attempt, JobQueue } from './jobQueue.ts';
 export type { WorkerPool } from './pool.ts';
 export type { QueueStatus } from './queueStatus.ts';
