@@ -1,0 +1,2 @@
+console.error('The port is taken.');
+process.exit(3);
