@@ -8,6 +8,6 @@ export const closeSession = activity(
   ofSession.extend({ failure: failureSchema.nullable() }),
   async ({ installation }, input) => {
     await endSession(installation, input.sessionId, input.failure);
-    return {};
+    return null;
   },
 );

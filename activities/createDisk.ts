@@ -4,5 +4,5 @@ import { activity, ofDisk } from './define.ts';
 /** Starts to create one disk for upload. */
 export const createDisk = activity('createDisk', ofDisk, async ({ installation }, input) => {
   await create(installation, input);
-  return {};
+  return null;
 });

@@ -7,6 +7,6 @@ export const deallocateWorker = activity(
   ofSession,
   async ({ installation }, { sessionId }) => {
     await releaseWorker(installation, sessionId);
-    return {};
+    return null;
   },
 );

@@ -4,5 +4,5 @@ import { activity, ofDisk } from './define.ts';
 /** Writes the footer of a restored disk and ends its upload: from then on it can be attached. */
 export const finishDisk = activity('finishDisk', ofDisk, async ({ installation }, input) => {
   await finish(installation, input);
-  return {};
+  return null;
 });

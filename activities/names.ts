@@ -42,7 +42,7 @@ export interface CommittedPoint {
   readonly readReasons: readonly ReadReason[];
 }
 
-type Nothing = Record<never, never>;
+type Nothing = null;
 
 /** Name -> [input, result]. */
 export interface Activities {

@@ -8,6 +8,6 @@ export const snapshotDisk = activity(
   ofDisk.extend({ set: z.number().int() }),
   async ({ installation }, input) => {
     await snapshot(installation, input);
-    return {};
+    return null;
   },
 );

@@ -7,6 +7,6 @@ export const startRetention = activity(
   ofSession,
   async ({ installation, instances }, { sessionId }) => {
     await run(installation, instances, sessionId);
-    return {};
+    return null;
   },
 );

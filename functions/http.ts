@@ -33,7 +33,7 @@ interface Route {
   readonly path: string;
   /** `function`: a function key. `worker`: no key, the handler checks the worker's own token. */
   readonly caller: 'function' | 'worker';
-  handle(call: Call): Promise<HttpResponseInit>;
+  readonly handle: (call: Call) => Promise<HttpResponseInit>;
 }
 
 const STATUS: Partial<Record<ErrorCode, number>> = {

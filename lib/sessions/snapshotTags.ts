@@ -11,7 +11,7 @@ export const OWNER_TAG = 'holdfast-owner';
 export const SESSION_TAG = 'holdfast-session';
 export const MACHINE_TAG = 'holdfast-machine';
 export const SET_TAG = 'holdfast-set';
-export const DISK_TAG = 'holdfast-disk';
+const DISK_TAG = 'holdfast-disk';
 export const PARTS_TAG = 'holdfast-parts';
 const PART_PREFIX = 'holdfast-m';
 

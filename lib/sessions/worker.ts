@@ -17,16 +17,13 @@ export async function launchWorker(installation: Installation, sessionId: string
  *
  * @throws `workerNotReady` when the whole ladder was tried
  */
-export async function watchWorker(
-  installation: Installation,
-  sessionId: string,
-): Promise<Looked<Record<never, never>>> {
+export async function watchWorker(installation: Installation, sessionId: string): Promise<Looked<null>> {
   await enterStep(installation, sessionId, 'worker');
   await keepClaimAlive(installation, sessionId);
   const taken = await acquire(installation, sessionId);
   if (taken !== null) return notYet(taken);
   return (await superviseWorker(installation, sessionId)) === 'ready'
-    ? seen({})
+    ? seen(null)
     : notYet('the worker to report');
 }
 

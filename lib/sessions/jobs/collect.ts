@@ -13,17 +13,14 @@ import { superviseWorker } from '../worker.ts';
  *
  * @throws what poisoned a job; `cancelled`
  */
-export async function collectJobs(
-  installation: Installation,
-  sessionId: string,
-): Promise<Looked<Record<never, never>>> {
+export async function collectJobs(installation: Installation, sessionId: string): Promise<Looked<null>> {
   await enterStep(installation, sessionId);
   const pool = await poolOf(installation, sessionId);
   const status = await installation.queue.status(pool, sessionId);
   await showProgress(installation, sessionId, status);
   const [poisoned] = status.failures;
   if (poisoned) throw fromFailure(poisoned);
-  if (status.ended) return seen({});
+  if (status.ended) return seen(null);
   await keepClaimAlive(installation, sessionId);
   if (!(await readInline(installation, sessionId))) await superviseWorker(installation, sessionId);
   return notYet(`${status.open + status.claimed + status.expired} jobs`);

@@ -18,10 +18,7 @@ import { secretsOf } from './secrets.ts';
  * Does one job of the session in this process, with the same code as a worker. Done when there is none to take; a job that
  * another run of this step still holds is waited for by whoever collects.
  */
-export async function doOneJob(
-  installation: Installation,
-  sessionId: string,
-): Promise<Looked<Record<never, never>>> {
+export async function doOneJob(installation: Installation, sessionId: string): Promise<Looked<null>> {
   await enterStep(installation, sessionId);
   const pool = await poolOf(installation, sessionId);
   // A name of its own: two runs of one activity are two workers.
@@ -29,7 +26,7 @@ export async function doOneJob(
   const job = await installation.queue.claim(owner, { pool, sessionId });
   if (!job)
     return (await installation.queue.status(pool, sessionId)).ended
-      ? seen({})
+      ? seen(null)
       : notYet('jobs that others hold');
   await runClaimed(installation, job, owner);
   return notYet('more jobs');

@@ -54,7 +54,7 @@ export async function backUpMachines(
   installation: Installation,
   instances: Instances,
   sessionId: string,
-): Promise<Looked<Record<never, never>>> {
+): Promise<Looked<null>> {
   const run = await enterStep(installation, sessionId, 'machines');
   const state = await readState(installation, sessionId, 'policyRun');
   const machines = need(state.machines, 'the machines in scope', sessionId);
@@ -73,7 +73,7 @@ export async function backUpMachines(
       `Machine ${child.machineName ?? child.machineId}: ${child.error?.message ?? 'failed'}`,
     );
   }
-  return seen({});
+  return seen(null);
 }
 
 async function startChild(

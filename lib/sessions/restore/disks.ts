@@ -40,10 +40,7 @@ export async function createDisk(installation: Installation, { sessionId, disk }
 }
 
 /** Looks whether all disks can be written to. */
-export async function watchDisks(
-  installation: Installation,
-  sessionId: string,
-): Promise<Looked<Record<never, never>>> {
+export async function watchDisks(installation: Installation, sessionId: string): Promise<Looked<null>> {
   await enterStep(installation, sessionId, 'create');
   for (const { targetId, name } of (await readOpened(installation, sessionId)).disks) {
     const disk = await installation.azure.uploads.find(targetId);
@@ -53,7 +50,7 @@ export async function watchDisks(
     if (disk?.diskState !== 'ReadyToUpload' && disk?.diskState !== 'ActiveUpload')
       return notYet(`disk ${name}`);
   }
-  return seen({});
+  return seen(null);
 }
 
 /**
