@@ -91,4 +91,5 @@ export {
   type Repository,
   rememberRepository,
 } from './repository.ts';
+export { type SampledBlock, sampleWritten } from './sample.ts';
 export { KIND, openWhole, sealWhole } from './sealedObject.ts';

@@ -23,7 +23,8 @@ export async function startRetention(
   const { request, opened } = await readState(installation, backupId, 'backup');
   if (!opened || !session) return;
   await startSession(installation, instances, {
-    id: newSessionId(new Date(session.startedAt), `retention/${backupId}`),
+    // Of the backup's end, which is written once: asked again it is the same session, and it is listed after the backup.
+    id: newSessionId(new Date(session.endedAt ?? session.startedAt), `retention/${backupId}`),
     orchestrator: 'applyRetention',
     reason: `after ${backupId}`,
     machine: request.machine,

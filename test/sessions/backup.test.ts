@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Machine, MiB, restorePointName, type Session } from '../../lib/model/index.ts';
+import { commitBackup } from '../../lib/sessions/index.ts';
 import { Lab } from './lab.ts';
 
 const BLOCK = 262144;
@@ -145,5 +146,36 @@ describe('backups of a machine, by the app itself', () => {
     const gone = await lab.request({ ...machine, armId: `${machine.armId}-gone` });
     await lab.run();
     expect(await lab.session(gone.id)).toMatchObject({ status: 'skipped', error: { code: 'machineGone' } });
+  });
+
+  it('commits nothing when a block does not read back as it is in the snapshot', async () => {
+    const machine = await lab.machine('mismatched');
+    const { restorePoint } = await lab.backUp(machine);
+    const [os = ''] = await diskIds(machine);
+    await lab.write(os, MiB, randomBytes(3 * MiB));
+    let outcome: unknown;
+    lab.beforeActivity = async (name, input) => {
+      if (name !== 'commitRestorePoint') return;
+      lab.beforeActivity = () => undefined;
+      // The snapshot as an access to its predecessor shows it: other bytes than were stored.
+      const { grants } = lab.installation.azure;
+      const before = (await pointOf({ restorePoint } as Session)).disks[0]?.snapshotId ?? '';
+      const grantAccess: typeof grants.grantAccess = (_, access, seconds) =>
+        grants.grantAccess(before, access, seconds);
+      const revokeAccess: typeof grants.revokeAccess = (id) => grants.revokeAccess(id);
+      const fooled = {
+        ...lab.installation,
+        azure: { ...lab.installation.azure, grants: { grantAccess, revokeAccess } },
+      };
+      outcome = await commitBackup(fooled, (input as { sessionId: string }).sessionId).catch(
+        (error: unknown) => error,
+      );
+      await grants.revokeAccess(before);
+    };
+    const session = await lab.backUp(machine);
+    expect(outcome).toMatchObject({ code: 'corruptObject' });
+    // Told the truth, the same step commits.
+    expect(session.status).toBe('succeeded');
+    await restoresIdentically(session);
   });
 });

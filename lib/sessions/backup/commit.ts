@@ -10,10 +10,11 @@ import {
 import { enterStep } from '../live.ts';
 import { need, type OpenedBackup, readState, type SnapshotSetState } from '../state.ts';
 import { plansOf } from './plan.ts';
+import { readBack } from './readBack.ts';
 import { keepPoint } from './settle.ts';
 
 /**
- * Commits the restore point: checks what the shards wrote, assembles the block maps, creates the manifest, and records it in
+ * Commits the restore point: reads a sample back and compares it with the snapshot, checks what the shards wrote, assembles the block maps, creates the manifest, and records it in
  * the catalog. May run again, at any point: the manifest is what decides.
  *
  * @throws `claimLost` when the number was ended as void meanwhile
@@ -29,6 +30,11 @@ export async function commitBackup(
   const chain = await openChain(await installation.repository(), opened.chainId);
   const { id: owner } = await installation.identity();
   const { sequence, epoch, parent } = opened;
+  const disks = await disksToCommit(installation, sessionId, opened, snapshots);
+  for (const snapshot of snapshots.disks) {
+    const shards = disks.find(({ number }) => number === snapshot.number)?.shards ?? [];
+    await readBack(installation, sessionId, chain, { snapshot, shards });
+  }
   const { restorePoint } = await commitPoint(chain, {
     claim: { sequence, epoch, parent, installation: owner, session: sessionId },
     policyId: session.policyId,
@@ -37,7 +43,7 @@ export async function commitBackup(
     consistency: snapshots.consistency,
     configuration: opened.configuration,
     retention: session.policyId === null ? null : { restorePoints: state.request.retention.restorePoints },
-    disks: await disksToCommit(installation, sessionId, opened, snapshots),
+    disks,
   });
   const stored = need(await readManifest(chain, sequence), 'the manifest', sessionId);
   if (stored.manifest.state === 'point')
