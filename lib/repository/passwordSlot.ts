@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { HoldfastError } from '../model/index.ts';
 
 const MAX_COST = 2 ** 20;
+/** A slot must not be able to ask for more: whoever can write the container can write a slot. */
+const MAX_MEMORY = 2 ** 30;
 const base64 = (bytes: number) =>
   z.base64().refine((text) => Buffer.from(text, 'base64').length === bytes, `must hold ${bytes} bytes`);
 
@@ -10,12 +12,14 @@ const base64 = (bytes: number) =>
 export const passwordSlotSchema = z.strictObject({
   id: z.string().regex(/^[0-9a-z-]{1,40}$/),
   kind: z.literal('password'),
-  scrypt: z.strictObject({
-    N: z.number().int().min(2).max(MAX_COST),
-    r: z.number().int().min(1).max(32),
-    p: z.number().int().min(1).max(16),
-    salt: base64(32),
-  }),
+  scrypt: z
+    .strictObject({
+      N: z.number().int().min(2).max(MAX_COST),
+      r: z.number().int().min(1).max(32),
+      p: z.number().int().min(1).max(16),
+      salt: base64(32),
+    })
+    .refine(({ N, r }) => 128 * N * r <= MAX_MEMORY, 'asks for too much memory'),
   nonce: base64(12),
   /** AES-256-GCM of the master key: 32 bytes and the tag. */
   wrapped: base64(48),

@@ -3,7 +3,10 @@ import { isHoldfastError } from '../../lib/model/index.ts';
 import {
   type BlobStore,
   checkRepository,
+  KIND,
   MemoryBlobStore,
+  RecordReader,
+  RecordWriter,
   takeOwnership,
 } from '../../lib/repository/index.ts';
 import { copyStore } from './faultyStore.ts';
@@ -140,6 +143,23 @@ describe.each(kinds)('a damaged object: %s', (kind) => {
     const swapped = await damaged(one.where, one.name, () => bytes);
     expect(await hidden(swapped, one.name, `${other.name} as ${one.name}`)).toEqual([]);
   });
+});
+
+test('an authentic tree or map that is not the one the manifest names is detected, and named', async () => {
+  // The same session wrote both under one name: only a holder of the keys could put one in the place of the other.
+  for (const kind of ['tree', 'map']) {
+    const victim = objects.find(({ name }) => kindOf(name) === kind);
+    if (!victim) throw new Error('no object');
+    const { where, name } = victim;
+    const key = kind === 'tree' ? lab.chain.repository.keys.meta : lab.chain.keys.seal;
+    const binding = { kind: kind === 'tree' ? KIND.tree : KIND.map, chain: lab.chain.id, name };
+    const reader = await RecordReader.open(lab[where], key, binding);
+    const writer = new RecordWriter(key, binding);
+    for (let record = 0; record < reader.records; record++) writer.append(await reader.record(record));
+    const copy = await damaged(where, name, () => writer.finish(reader.payload).bytes);
+    const { findings } = await checkRepository({ ...copy.stores, unlock: copy.unlock, depth: 'structure' });
+    expect(findings.map(({ object }) => object)).toContain(name);
+  }
 });
 
 describe('a missing object', () => {

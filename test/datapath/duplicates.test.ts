@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { runMove } from '../../lib/datapath/index.ts';
 import {
+  type BlobCall,
   checkRepository,
   claimSequence,
   createRepository,
@@ -63,6 +64,28 @@ test('a commit after the number was ended, taken over or removed is claimLost', 
   await expect(lab.commit(session)).rejects.toMatchObject({ code: 'claimLost' });
   await removePoint(lab.chain, { sequence: 1, by: 'retention', now: NOW });
   await expect(lab.commit({ ...session, claim: later })).rejects.toMatchObject({ code: 'claimLost' });
+});
+
+test('a claim that is taken over while the commit writes its trees is noticed before the manifest', async () => {
+  let lab: Lab | null = null;
+  let fired = 0;
+  class Interrupting extends MemoryBlobStore {
+    override async create(name: string, bytes: Uint8Array, options?: BlobCall) {
+      const created = await super.create(name, bytes, options);
+      if (name.endsWith('.tree') && lab) {
+        fired++;
+        await claimSequence(lab.chain, { ...session.claim, epoch: 2 });
+      }
+      return created;
+    }
+  }
+  lab = await Lab.start({ meta: new Interrupting('meta') });
+  const disk = new ModelDisk('os', 3000);
+  disk.write(0, 900, 3);
+  const session = await lab.prepare([disk]);
+  await expect(lab.commit(session)).rejects.toMatchObject({ code: 'claimLost' });
+  expect(fired).toBe(1);
+  expect(await readManifest(lab.chain, 1)).toBeNull();
 });
 
 test('two attempts at a shard live side by side; the one that is reported counts, the other is garbage', async () => {

@@ -209,6 +209,27 @@ test('a restore goes on from its checkpoint, and a failing disk fails it', async
   });
 });
 
+test('neighbouring blocks travel together: a restore makes few requests, and large writes', async () => {
+  class CountingStore extends MemoryBlobStore {
+    reads = 0;
+    override read(...call: Parameters<MemoryBlobStore['read']>) {
+      if (call[0].endsWith('.pack')) this.reads++;
+      return super.read(...call);
+    }
+  }
+  const data = new CountingStore('data');
+  const lab = await Lab.start({ data });
+  const disk = new ModelDisk('os', 8000);
+  disk.write(0, 8000, 3);
+  const { sources } = await lab.backup([disk]);
+  expect(sources[0]?.reads.length).toBeLessThanOrEqual(8);
+  data.reads = 0;
+  const sink = await lab.restore(1, 0);
+  // A header for each pack, and a range for each page that it serves.
+  expect(data.reads).toBeLessThanOrEqual(20);
+  expect(sink.writes.length).toBeLessThanOrEqual(8);
+});
+
 test("a worker's plan and page table cannot be read with another chain's keys", async () => {
   const { lab, source, moveSpec } = await planned();
   const other = await Lab.start();
