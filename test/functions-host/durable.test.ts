@@ -300,3 +300,9 @@ test('one hub has one host', async () => {
     /Another Functions host works on the task hub/,
   );
 });
+
+test('an activity that asks for a durable client gets one', async () => {
+  const { result, ended } = await runHost();
+  expect(await result('calling', { name: 'starter', input: 'started-by-activity' })).toBe('sequence');
+  expect(outputOf(await ended('started-by-activity'))).toMatchObject({ first: 'by an activity' });
+});

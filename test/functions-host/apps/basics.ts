@@ -267,3 +267,14 @@ app.timer('everyFiveMinutes', {
     await tickGate.wait;
   },
 });
+
+/** An activity that asks for a durable client: it starts another instance, and says how that one is. */
+df.app.activity('starter', {
+  extraInputs: [df.input.durableClient()],
+  handler: async (instanceId: string, context) => {
+    const client = df.getClient(context);
+    await client.startNew('sequence', { instanceId, input: 'by an activity' });
+    const { name } = await client.getStatus(instanceId);
+    return name;
+  },
+});
