@@ -13,11 +13,11 @@ import { findConnection } from './connection.ts';
 import type { Context } from './context.ts';
 import { EXIT, type ExitCode, exitCodeOfError } from './exitCodes.ts';
 import { FORMATS, type Format } from './output.ts';
+import { repoCommand } from './repo/command.ts';
+import type { RepoSurroundings } from './repo/surroundings.ts';
 
 /** The world around one run of the program; a test brings its own. */
-export interface Surroundings {
-  readonly env: NodeJS.ProcessEnv;
-  readonly cwd: string;
+export interface Surroundings extends RepoSurroundings {
   readonly stdout: Context['stdout'];
   readonly stderr: Context['stderr'];
   readonly clock: Clock;
@@ -44,6 +44,8 @@ export async function runCli(argv: readonly string[], around: Surroundings): Pro
     .version(packageJson.version)
     .addOption(choice('-o, --output <format>', 'how to print', FORMATS).default('table'))
     .option('--url <url>', 'address of the service (or HOLDFAST_URL; the key is HOLDFAST_KEY)')
+    // An option belongs to the command it stands behind: --output of a restore is a file.
+    .enablePositionalOptions()
     .showHelpAfterError('(add --help for help)')
     .configureOutput({
       writeOut: (text) => void around.stdout.write(text),
@@ -52,9 +54,12 @@ export async function runCli(argv: readonly string[], around: Surroundings): Pro
     .exitOverride()
     .hook('preAction', (program, action) => {
       // What stands behind the verb wins over what stands before it.
-      const options: { output: Format; url?: string } = { ...program.opts(), ...action.opts() };
-      context.format = options.output;
-      url = options.url;
+      for (const command of [program, action.parent, action]) {
+        const options: { output?: Format; url?: string } = command?.opts() ?? {};
+        if (command?.options.some((option) => option.long === '--output' && option.argChoices))
+          context.format = options.output ?? context.format;
+        url = options.url ?? url;
+      }
     });
   for (const add of [
     machineCommand,
@@ -66,6 +71,7 @@ export async function runCli(argv: readonly string[], around: Surroundings): Pro
   ]) {
     add(program, context);
   }
+  repoCommand(program, context, around);
   try {
     everywhere(program);
     await program.parseAsync([...argv], { from: 'user' });
@@ -75,14 +81,14 @@ export async function runCli(argv: readonly string[], around: Surroundings): Pro
   }
 }
 
-/** The global options may stand behind the verb as well, where people type them. */
+/** The global options may stand behind the noun and the verb as well, where people type them. */
 function everywhere(program: Command): void {
-  const leaves = (command: Command): Command[] =>
-    command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
-  for (const leaf of leaves(program)) {
-    leaf
-      .addOption(choice('-o, --output <format>', 'how to print', FORMATS))
-      .option('--url <url>', 'address of the service');
+  for (const noun of program.commands) {
+    for (const command of [noun, ...noun.commands]) {
+      if (!command.options.some((option) => option.long === '--output'))
+        command.addOption(choice('-o, --output <format>', 'how to print', FORMATS));
+      if (noun.name() !== 'repo') command.option('--url <url>', 'address of the service');
+    }
   }
 }
 
@@ -108,14 +114,18 @@ export async function main(argv: readonly string[]): Promise<ExitCode> {
   const interrupt = new AbortController();
   process.once('SIGINT', () => interrupt.abort(new Error('interrupted')));
   // A reader that has seen enough (`| head`) is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  const onStdoutError = (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.ok);
     throw error;
-  });
+  };
+  process.stdout.on('error', onStdoutError);
   return runCli(argv, {
     env: process.env,
     cwd: process.cwd(),
+    stdin: process.stdin,
     stdout: process.stdout,
+    // Of a stream of bytes it is one.
+    bytesOut: () => process.stdout.off('error', onStdoutError),
     stderr: process.stderr,
     clock: systemClock,
     signal: interrupt.signal,

@@ -1,13 +1,15 @@
 /**
- * Key Vault secrets, at `<server>/keyvault/<vault>`: that is the vault URL to give to SecretClient, with `disableChallengeResourceVerification`
+ * Key Vault: secrets here, keys in keyVaultKeys.ts, at `<server>/keyvault/<vault>`: that is the vault URL to give to SecretClient and KeyClient, with `disableChallengeResourceVerification`
  * (the challenge names vault.azure.net, and a loopback host is none of its subdomains).
  *
- * The SDK takes a secret's identifier apart and accepts `https://host/secrets/name/version` only, so identifiers carry no `/keyvault/<vault>`.
+ * The SDK takes an identifier apart and accepts `https://host/secrets/name/version` only, so identifiers carry no `/keyvault/<vault>`.
  * They still resolve: a version is unique over all vaults; without a version the root means the first vault.
  */
 import { randomBytes } from 'node:crypto';
 import type { SimulatorClock } from './clock.ts';
 import type { Exchange, Reply } from './http.ts';
+import type { KeyRecord } from './keyVaultKey.ts';
+import { VaultKeys } from './keyVaultKeys.ts';
 import {
   keyOf,
   newest,
@@ -29,7 +31,7 @@ export interface VaultRecord {
   id: string;
 }
 
-const ACTIONS = 'Microsoft.KeyVault/vaults/secrets';
+const ACTIONS = 'Microsoft.KeyVault/vaults';
 const RECOVERABLE_DAYS = 90;
 
 interface Call {
@@ -43,6 +45,7 @@ interface Call {
 export class KeyVaults {
   private readonly vaults: Collection<VaultRecord>;
   private readonly secrets: Collection<SecretRecord>;
+  private readonly keys: VaultKeys<Call>;
   private readonly tokens: Tokens;
   private readonly roles: Roles;
   private readonly clock: SimulatorClock;
@@ -58,6 +61,12 @@ export class KeyVaults {
     this.roles = parts.roles;
     this.clock = parts.clock;
     this.base = parts.base;
+    this.keys = new VaultKeys<Call>(state.collection<KeyRecord>('vaultKeys'), {
+      require: (call, action, name) => this.requireData(call, 'keys', action, name),
+      page: (call, items) => this.page(call, items),
+      now: () => this.now(),
+      base: this.base,
+    });
   }
 
   add(vault: VaultRecord): VaultRecord {
@@ -99,8 +108,10 @@ export class KeyVaults {
     const version = path.split('/')[3];
     const holder =
       version &&
-      this.secrets.values().find((secret) => secret.versions.some((known) => known.version === version));
-    return holder ? this.vaults.get(holder.vault) : this.vaults.values()[0];
+      (this.secrets.values().find((secret) => secret.versions.some((known) => known.version === version))
+        ?.vault ??
+        this.keys.vaultOf(version));
+    return holder ? this.vaults.get(holder) : this.vaults.values()[0];
   }
 
   private async authenticate(exchange: Exchange): Promise<Caller> {
@@ -124,11 +135,13 @@ export class KeyVaults {
 
   private async route(call: Call): Promise<Reply> {
     const { method, url } = call.exchange;
-    const [kind = '', name, version] = url.pathname
+    const segments = url.pathname
       .replace(/^\/keyvault\/[^/]+/i, '')
       .split('/')
       .filter(Boolean)
       .map((segment) => decodeURIComponent(segment));
+    const [kind = '', name, version] = segments;
+    if (/^(deleted)?keys$/i.test(kind)) return this.keys.route(call, segments);
     const route = `${method} ${kind.toLowerCase()}${name === undefined ? '' : '/name'}${version === undefined ? '' : ['versions', 'recover', 'backup'].includes(version) ? `/${version}` : '/version'}`;
     switch (route) {
       case 'PUT secrets/name':
@@ -195,7 +208,7 @@ export class KeyVaults {
         throw new VaultError(
           404,
           'NotFound',
-          `The simulator's key vaults keep secrets only; they do not answer ${method} ${url.pathname}.`,
+          `The simulator's key vaults keep secrets and keys only; they do not answer ${method} ${url.pathname}.`,
         );
     }
   }
@@ -294,8 +307,12 @@ export class KeyVaults {
   }
 
   private require(call: Call, action: string, name?: string): void {
-    const full = `${ACTIONS}/${action}/action`;
-    const scope = name === undefined ? call.vault.id : `${call.vault.id}/secrets/${name}`;
+    this.requireData(call, 'secrets', `${action}/action`, name);
+  }
+
+  private requireData(call: Call, kind: 'secrets' | 'keys', action: string, name?: string): void {
+    const full = `${ACTIONS}/${kind}/${action}`;
+    const scope = name === undefined ? call.vault.id : `${call.vault.id}/${kind}/${name}`;
     if (this.roles.allowsData(call.caller.objectId, full, scope)) return;
     throw new VaultError(
       403,

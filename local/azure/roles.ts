@@ -160,6 +160,20 @@ export const ROLE_DEFINITIONS: readonly RoleDefinition[] = [
     actions: ['Microsoft.KeyVault/vaults/read'],
     dataActions: ['Microsoft.KeyVault/vaults/secrets/*'],
   },
+  {
+    name: 'Key Vault Crypto Service Encryption User',
+    actions: [],
+    dataActions: [
+      'Microsoft.KeyVault/vaults/keys/read',
+      'Microsoft.KeyVault/vaults/keys/wrap/action',
+      'Microsoft.KeyVault/vaults/keys/unwrap/action',
+    ],
+  },
+  {
+    name: 'Key Vault Crypto Officer',
+    actions: ['Microsoft.KeyVault/vaults/read'],
+    dataActions: ['Microsoft.KeyVault/vaults/keys/*', 'Microsoft.KeyVault/vaults/keyrotationpolicies/*'],
+  },
 ];
 
 const patterns = new Map<string, RegExp>();

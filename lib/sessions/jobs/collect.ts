@@ -1,5 +1,5 @@
 import type { Installation } from '../../installation/index.ts';
-import { type DiskProgress, fromFailure } from '../../model/index.ts';
+import { type DiskProgress, fromFailure, type SessionPhase } from '../../model/index.ts';
 import type { QueueStatus } from '../../workers/index.ts';
 import { keepClaimAlive } from '../backup/claim.ts';
 import { enterStep } from '../live.ts';
@@ -33,8 +33,18 @@ async function showProgress(
 ): Promise<void> {
   await installation.catalog.sessions.update(sessionId, (session) => {
     const disks = session.disks.map((disk) => progressOf(disk, status));
-    return JSON.stringify(disks) === JSON.stringify(session.disks) ? session : { ...session, disks };
+    const phase = phaseOf(status) ?? session.phase;
+    const same = phase === session.phase && JSON.stringify(disks) === JSON.stringify(session.disks);
+    return same ? session : { ...session, phase, disks };
   });
+}
+
+/** The phase is that of the jobs which are being done. */
+function phaseOf({ jobs }: QueueStatus): SessionPhase | null {
+  const kinds = new Set(
+    jobs.filter(({ state }) => state === 'open' || state === 'claimed').map(({ kind }) => kind),
+  );
+  return kinds.has('plan') ? 'plan' : kinds.has('move') ? 'move' : kinds.has('restore') ? 'restore' : null;
 }
 
 /** Sums over the jobs of a disk: what finished ones say, and what running ones last told. */
@@ -50,7 +60,7 @@ function progressOf(disk: DiskProgress, status: QueueStatus): DiskProgress {
       sum.readBytes += result.readBytes;
       sum.storedBytes += result.storedBytes;
     } else if (result?.kind === 'restore') {
-      sum.doneBytes += job.progress.doneBytes;
+      sum.doneBytes += result.writtenBytes;
       sum.storedBytes += result.writtenBytes;
     } else if (job.kind !== 'plan') {
       sum.doneBytes += job.progress.doneBytes;
