@@ -1,9 +1,4 @@
-/** A decision about one thing, with the reason that a person is shown. */
-export interface Decision<T> {
-  readonly item: T;
-  readonly keep: boolean;
-  readonly why: string;
-}
+import type { Decision } from './decision.ts';
 
 export interface PointFacts {
   readonly sequence: number;

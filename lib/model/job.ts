@@ -60,6 +60,8 @@ export const restoreSpecSchema = z.object({
   pageTo: bytes,
   /** ARM id of the disk. */
   targetDiskId: z.string(),
+  /** Blocks that cannot be read stay zeros, and the result lists them. Else the first one fails the job. */
+  allowDamaged: z.boolean().optional(),
 });
 
 export const jobSpecSchema = z.discriminatedUnion('kind', [
@@ -104,6 +106,17 @@ export const restoreResultSchema = z.object({
   /** Bytes written to the disk; zero stretches of a fresh disk are not written. */
   writtenBytes: bytes,
   blocks: bytes,
+  /** With `allowDamaged`: what could not be read and reads as zeros; absent: nothing. */
+  damage: z
+    .object({
+      /** Blocks that were not read. */
+      blocks: bytes,
+      /** Bytes of the disk, ascending: all that was not read; more of it where the list would be too long. */
+      ranges: z.array(z.object({ offset: bytes, length: bytes })),
+      /** Some of the objects that are damaged or missing. */
+      objects: z.array(z.string()),
+    })
+    .optional(),
 });
 export const jobResultSchema = z.discriminatedUnion('kind', [
   planResultSchema,

@@ -3,7 +3,15 @@ import { ERROR_CODES } from './errors.ts';
 import { chainIdSchema, sessionIdSchema } from './ids.ts';
 import { readReasonSchema } from './restorePoint.ts';
 
-export const sessionKindSchema = z.enum(['backup', 'restore', 'policyRun', 'retention']);
+export const sessionKindSchema = z.enum([
+  'backup',
+  'restore',
+  'policyRun',
+  'retention',
+  'check',
+  'collection',
+  'rescan',
+]);
 export type SessionKind = z.infer<typeof sessionKindSchema>;
 
 /** `running` is the only status that is not final. `skipped` did nothing, and its error says why. */
@@ -28,6 +36,9 @@ export const sessionPhaseSchema = z.enum([
   'restore',
   'retention',
   'machines',
+  'check',
+  'collect',
+  'rescan',
   'release',
   'done',
 ]);
