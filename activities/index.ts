@@ -2,6 +2,7 @@ import { archivePoint } from './archivePoint.ts';
 import { backUpMachines } from './backUpMachines.ts';
 import { closeSession } from './closeSession.ts';
 import { collectShards } from './collectShards.ts';
+import { collectSome } from './collectSome.ts';
 import { commitRestorePoint } from './commitRestorePoint.ts';
 import { createDisk } from './createDisk.ts';
 import { deallocateWorker } from './deallocateWorker.ts';
@@ -16,10 +17,12 @@ import { openSession } from './openSession.ts';
 import { readChanges } from './readChanges.ts';
 import { releaseGrants } from './releaseGrants.ts';
 import { removeExpired } from './removeExpired.ts';
+import { rescanAll } from './rescanAll.ts';
 import { restoreShards } from './restoreShards.ts';
 import { snapshotDisk } from './snapshotDisk.ts';
 import { startRetention } from './startRetention.ts';
 import { uploadShard } from './uploadShard.ts';
+import { verifySome } from './verifySome.ts';
 import { watchDisks } from './watchDisks.ts';
 import { watchSnapshots } from './watchSnapshots.ts';
 import { watchWorker } from './watchWorker.ts';
@@ -30,6 +33,9 @@ export const activities: readonly Activity[] = [
   archivePoint,
   backUpMachines,
   closeSession,
+  collectSome,
+  rescanAll,
+  verifySome,
   collectShards,
   commitRestorePoint,
   createDisk,

@@ -70,6 +70,9 @@ export interface Activities {
   watchDisks: [OfSession, Look<Nothing>];
   restoreShards: [OfSession, DispatchedJobs];
   finishDisk: [OfSession & { readonly disk: number }, Nothing];
+  verifySome: [OfSession, Look<null>];
+  collectSome: [OfSession, Look<null>];
+  rescanAll: [OfSession, Nothing];
   openPolicyRun: [OfSession, { readonly machines: number }];
   backUpMachines: [OfSession, Look<Nothing>];
   releaseGrants: [OfSession, Nothing];

@@ -4,6 +4,9 @@ import { applyRetention } from '../orchestrators/applyRetention.ts';
 import { archiveMachine } from '../orchestrators/archiveMachine.ts';
 import { awaitCondition } from '../orchestrators/awaitCondition.ts';
 import { backUpMachine } from '../orchestrators/backUpMachine.ts';
+import { checkRepository } from '../orchestrators/checkRepository.ts';
+import { collectGarbage } from '../orchestrators/collectGarbage.ts';
+import { rescanRepository } from '../orchestrators/rescanRepository.ts';
 import { restoreDisks } from '../orchestrators/restoreDisks.ts';
 import { runPolicy } from '../orchestrators/runPolicy.ts';
 
@@ -11,6 +14,9 @@ const orchestrators = {
   applyRetention,
   archiveMachine,
   awaitCondition,
+  checkRepository,
+  collectGarbage,
+  rescanRepository,
   backUpMachine,
   restoreDisks,
   runPolicy,

@@ -9,7 +9,8 @@ const NEXT_SLOTS = 5;
 function idOf({ params }: Call): string {
   const parsed = policyIdSchema.safeParse(params['id']);
   if (parsed.success) return parsed.data;
-  throw new HoldfastError('invalidInput', parsed.error.issues[0]?.message ?? 'The policy id is not right.', {
+  const why = parsed.error.issues[0]?.message;
+  throw new HoldfastError('invalidInput', `"${params['id']}" cannot be the id of a policy: ${why}.`, {
     target: 'id',
   });
 }

@@ -38,7 +38,7 @@ export class AzureBlobStore implements BlobStore {
 
   /** `sasUrl`: the container's URL with a SAS as its query. */
   static withSas(sasUrl: string): AzureBlobStore {
-    return new AzureBlobStore(new ContainerClient(sasUrl, undefined, OPTIONS), endOf(sasUrl));
+    return new AzureBlobStore(new ContainerClient(sasUrl, undefined, OPTIONS), endOfSas(sasUrl));
   }
 
   /** Makes the container if it is missing (a new repository; a local run). Needs a credential. */
@@ -213,13 +213,13 @@ async function collect(
 }
 
 /** `se` of a SAS; one without (a stored policy's) ends when storage says so. */
-function endOf(sasUrl: string): Date {
+export function endOfSas(sasUrl: string): Date {
   const end = new Date(new URL(sasUrl).searchParams.get('se') ?? '');
   return Number.isNaN(end.getTime()) ? new Date(8.64e15) : end;
 }
 
 /** `account/container`: the account is the host's first label, or the path's first part where the host is an address. */
-function storeName(url: string): string {
+export function storeName(url: string): string {
   const { hostname, pathname } = new URL(url);
   const path = decodeURIComponent(pathname).replace(/^\/|\/$/g, '');
   return path.includes('/') ? path : `${hostname.split('.')[0]}/${path}`;

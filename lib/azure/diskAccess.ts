@@ -44,17 +44,17 @@ export class SnapshotDisk implements DiskSource, PageLists {
   }
 
   /** One GET into one buffer; after a broken transfer only the rest is asked for. */
-  async read(offset: number, length: number, signal?: AbortSignal): Promise<Buffer> {
+  async read(offset: number, length: number, signal?: AbortSignal, into?: Buffer): Promise<Buffer> {
     checkRange(offset, length, this.sizeBytes, this.#http.name);
-    const bytes = Buffer.allocUnsafe(length);
+    const bytes = into && into.length >= length ? into.subarray(0, length) : Buffer.allocUnsafe(length);
     let got = 0;
     let before = 0;
     const attempt = async () => {
       before = got;
       const first = offset + got;
       const last = offset + length - 1;
-      await this.#http.exchange(
-        { method: 'GET', headers: { 'x-ms-range': `bytes=${first}-${last}` }, signal },
+      await this.#http.read(
+        { headers: { 'x-ms-range': `bytes=${first}-${last}` }, signal },
         (chunk) => {
           if (chunk.length > length - got) throw new DiskFailure(0, 'TooLong', 'more bytes than asked for');
           got += chunk.copy(bytes, got);
@@ -102,14 +102,25 @@ export interface UploadAccess {
   readonly sizeBytes: number;
 }
 
-/** A disk in upload, behind a write SAS. Every page goes with its MD5, which the service compares. */
+export interface UploadOptions extends DiskHttpOptions {
+  /**
+   * Send the MD5 of every page, which the service compares. Off by default: it costs more CPU than the whole restore beside it
+   * (docs/performance.md), and TLS guards the transport.
+   */
+  readonly md5?: boolean;
+}
+
+/** A disk in upload, behind a write SAS. */
 export class UploadDisk implements DiskSink {
   readonly sizeBytes: number;
   readonly #http: DiskHttp;
+  readonly #md5: boolean;
 
-  constructor(access: UploadAccess, options: DiskHttpOptions = {}) {
+  constructor(access: UploadAccess, options: UploadOptions = {}) {
+    const { md5 = false, ...http } = options;
     this.sizeBytes = access.sizeBytes;
-    this.#http = new DiskHttp(access.targetUrl, options);
+    this.#md5 = md5;
+    this.#http = new DiskHttp(access.targetUrl, http);
   }
 
   async write(offset: number, bytes: Buffer, signal?: AbortSignal): Promise<void> {
@@ -130,7 +141,7 @@ export class UploadDisk implements DiskSink {
       'x-ms-range': `bytes=${offset}-${offset + body.length - 1}`,
       'content-length': String(body.length),
       'content-type': 'application/octet-stream',
-      'content-md5': createHash('md5').update(body).digest('base64'),
+      ...(this.#md5 ? { 'content-md5': createHash('md5').update(body).digest('base64') } : {}),
     };
     const attempt = async () => {
       try {

@@ -20,6 +20,8 @@ export {
 export { DiskUploads, type UploadedDisk, type UploadRequest } from './diskUploads.ts';
 export { DiskGrants } from './grants.ts';
 export { type KeyVault, KeyVaultSecrets } from './keyVault.ts';
+export { KeyVaultKeys } from './keyVaultKeys.ts';
+export { AzureLockableStore } from './lockableBlobs.ts';
 export { type MachineScope, VirtualMachines } from './machines.ts';
 export { type Operation, type OperationState, pollOperation } from './operations.ts';
 export { type IssuedSas, SasIssuer } from './sas.ts';

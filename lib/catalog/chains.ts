@@ -156,6 +156,30 @@ export class Chains {
     });
   }
 
+  /**
+   * Sets what the repository says of a chain: after a rescan. A chain that a session holds stays as it is, and so does the
+   * epoch: it must never come back.
+   */
+  rebuild(
+    key: ChainKey,
+    found: {
+      readonly chainId: string;
+      readonly head: ChainHead | null;
+      readonly bases: Readonly<Record<string, Base>>;
+    },
+  ): Promise<Chain> {
+    const { chainId, bases } = found;
+    const head = found.head && { sequence: found.head.sequence, tag: found.head.tag };
+    return contend(`the chain of ${key.machineId}`, async () => {
+      const current = await this.#rows.get(...name(key));
+      const rest = { chainId, head, bases: { ...bases }, updatedAt: this.#now() };
+      if (!current)
+        return (await this.#rows.insert(...name(key), { ...this.#fresh(key, chainId), ...rest })).value;
+      if (current.value.holder) return current.value;
+      return (await this.#rows.replace(...name(key), { ...current.value, ...rest }, current.etag)).value;
+    });
+  }
+
   /** ARM ids (lower case) of the snapshots that no retention may remove: the union over all chains of all repositories. */
   async protectedSnapshots(): Promise<ReadonlySet<string>> {
     const chains = await this.list();

@@ -1,7 +1,7 @@
 /** What the service remembers, in Table Storage. See README.md beside this file. */
 export { azureTables } from './azureTable.ts';
 export { type Catalog, openCatalog } from './catalog.ts';
-export type { ChainOwner } from './chains.ts';
+export type { Chain as ChainRow, ChainOwner } from './chains.ts';
 export type { EntityTable } from './entityTable.ts';
 export type { Intents } from './intents.ts';
 export type { Jobs } from './jobs.ts';

@@ -15,6 +15,8 @@ const pointRowSchema = z.object({
   /** Authentication tag of the manifest, hex. */
   tag: z.string(),
   removedAt: z.iso.datetime().nullable(),
+  /** A check found that it cannot be read whole; its state in the repository says what is lost. */
+  damaged: z.boolean().default(false),
 });
 /** A committed restore point as the catalog keeps it. `removedAt`: its manifest is void, the name stays taken. */
 export type PointRow = z.infer<typeof pointRowSchema>;
@@ -40,7 +42,7 @@ export class Points {
   async add(point: RestorePoint, manifest: Uint8Array, tag: string): Promise<void> {
     const partition = keyPart(point.chainId);
     await this.#index(point.machineId, point.chainId);
-    const document = pointRowSchema.parse({ point, tag, removedAt: null });
+    const document = pointRowSchema.parse({ point, tag, removedAt: null, damaged: false });
     try {
       await this.#table.batch(partition, [
         { kind: 'insert', entity: { row: summary(point.sequence), document } },
@@ -103,6 +105,14 @@ export class Points {
     if (!(await this.get(chainId, sequence))) return;
     await this.#rows.update(keyPart(chainId), summary(sequence), (row) =>
       row.removedAt === null ? { ...row, removedAt: at.toISOString() } : row,
+    );
+  }
+
+  /** Notes whether a point can be read whole. Unknown: nothing happens. */
+  async markDamaged(chainId: string, sequence: number, damaged: boolean): Promise<void> {
+    if (!(await this.get(chainId, sequence))) return;
+    await this.#rows.update(keyPart(chainId), summary(sequence), (row) =>
+      row.damaged === damaged ? row : { ...row, damaged },
     );
   }
 

@@ -1,5 +1,6 @@
 import { NODE_PAGES } from './chain.ts';
 import type { Ref } from './refs.ts';
+import type { BlockRun } from './verify/blockRuns.ts';
 
 /** Sizes of a disk's block map. */
 export interface MapShape {
@@ -12,6 +13,11 @@ export interface MapShape {
 export interface BlockMap extends MapShape {
   /** Blocks that are not absent. */
   readonly present: number;
+  /**
+   * Blocks that are known to be damaged, ascending, as [first, count]: a plan reads them again whatever tracking says, and a
+   * move uses nothing that the map holds for them. Absent: none.
+   */
+  readonly damaged?: readonly BlockRun[];
   /** References to the pages of node `index`: `NODE_PAGES` places. May be called in any order; recent nodes are kept. */
   node(index: number, signal?: AbortSignal): Promise<readonly (Ref | null)[]>;
 }

@@ -1,11 +1,19 @@
-import { type BlockIndex, blockIndex, KiB, MiB } from '../model/index.ts';
+import {
+  type BlockIndex,
+  blockIndex,
+  type HoldfastError,
+  isHoldfastError,
+  KiB,
+  MiB,
+} from '../model/index.ts';
 import { expandBlock } from './blockCodec.ts';
 import { blockDigest } from './blockDigest.ts';
 import { type BlockMap, pageRefs } from './blockMap.ts';
 import { corruptObject, decoding } from './damage.ts';
 import { inOrder, type SizedTask } from './inOrder.ts';
 import { type ChainData, MapObjects } from './mapObjects.ts';
-import { type PackId, packName } from './names.ts';
+import type { PackId } from './names.ts';
+import { holds, type PackAt, PackGenerations } from './packGenerations.ts';
 import type { PackIndex } from './packIndex.ts';
 import type { Page } from './page.ts';
 import { Recent } from './recent.ts';
@@ -31,15 +39,23 @@ const MAX_GAP = 64 * KiB;
 const IN_FLIGHT = { bytes: 32 * MiB, tasks: 32 };
 const SEALS_KEPT = 4096;
 
-/** Reads blocks out of packs: grouped by pack, neighbouring ranges in one request, several requests under way. */
+/**
+ * Reads blocks out of packs: grouped by pack, neighbouring ranges in one request, several requests under way. Of a pack that
+ * was compacted it finds the generation that is there, also while it reads.
+ */
 export class BlockReader {
   readonly #chain: ChainData;
   readonly #maps: MapObjects;
+  readonly #generations: PackGenerations;
+  readonly #inFlight: typeof IN_FLIGHT;
   readonly #headers = new Recent<ObjectSeal>(SEALS_KEPT, () => 1);
 
-  constructor(chain: ChainData, maps = new MapObjects(chain)) {
+  /** `inFlight`: plain bytes, and requests, that are read ahead at most. */
+  constructor(chain: ChainData, maps = new MapObjects(chain), inFlight = IN_FLIGHT) {
     this.#chain = chain;
     this.#maps = maps;
+    this.#inFlight = inFlight;
+    this.#generations = new PackGenerations(chain, maps);
   }
 
   /**
@@ -53,7 +69,7 @@ export class BlockReader {
     to: number,
     signal?: AbortSignal,
   ): AsyncGenerator<readonly DiskBlock[]> {
-    yield* inOrder(this.#tasks(map, from, to, signal), IN_FLIGHT, signal);
+    yield* inOrder(this.#tasks(map, from, to, signal), this.#inFlight, signal);
   }
 
   async *#tasks(
@@ -84,39 +100,65 @@ export class BlockReader {
       byPack.set(ref.pack, wanted);
     }
     const packs = await Promise.all(
-      [...byPack].map(async ([pack, wanted]) => ({
-        pack,
-        wanted,
-        index: await this.#maps.packIndex(pack, signal),
-      })),
+      [...byPack].map(async ([pack, wanted]) => ({ wanted, at: await this.#generations.at(pack, signal) })),
     );
-    const runs = packs.flatMap(({ pack, wanted, index }) =>
-      decoding(packName(this.#chain.id, pack), 'its index', () =>
-        split(wanted, index, MAX_PLAIN / this.#chain.blockBytes),
-      ).map((run) => ({ pack, index, run })),
+    const runs = packs.flatMap(({ wanted, at }) =>
+      decoding(at.name, 'its index', () => split(wanted, at.index, MAX_PLAIN / this.#chain.blockBytes)).map(
+        (run) => ({ at, run }),
+      ),
     );
     runs.sort((a, b) => (a.run[0]?.block ?? 0) - (b.run[0]?.block ?? 0));
-    for (const { pack, index, run } of runs) {
+    for (const { at, run } of runs) {
       yield {
         bytes: run.length * this.#chain.blockBytes,
-        run: () => this.#readRun(pack, index, run, signal),
+        run: () => this.#readRun(at, run, signal),
       };
     }
   }
 
-  async #readRun(
-    pack: PackId,
-    index: PackIndex,
+  /** Reads a run where it is: the generation that is known, or, when that is gone or lacks a block, the newest. */
+  async #readRun(at: PackAt, run: readonly Wanted[], signal?: AbortSignal): Promise<DiskBlock[]> {
+    const lacking = run.find(({ ordinal }) => !holds(at, ordinal));
+    if (!lacking) {
+      try {
+        return await this.#readFrom(at, run, signal);
+      } catch (error) {
+        const gone = isHoldfastError(error, 'missingObject');
+        if (!(gone || isHoldfastError(error, 'corruptObject')) || error.target !== at.name) throw error;
+        if (!gone) return this.#readHealed(at, run, error, signal);
+      }
+    }
+    return this.#readRun(await this.#generations.newer(at, signal, lacking?.ordinal), run, signal);
+  }
+
+  /** A damaged pack may have a generation that was healed; without one, `damage` stands. */
+  async #readHealed(
+    at: PackAt,
+    run: readonly Wanted[],
+    damage: HoldfastError,
+    signal?: AbortSignal,
+  ): Promise<DiskBlock[]> {
+    let healed: PackAt;
+    try {
+      healed = await this.#generations.newer(at, signal);
+    } catch (error) {
+      if (isHoldfastError(error, 'missingObject') && error.target === at.name) throw damage;
+      throw error;
+    }
+    return this.#readRun(healed, run, signal);
+  }
+
+  async #readFrom(
+    { name, index }: PackAt,
     run: readonly Wanted[],
     signal?: AbortSignal,
   ): Promise<DiskBlock[]> {
-    const { data, id: chain, keys, blockBytes } = this.#chain;
-    const name = packName(chain, pack);
+    const { data, keys, blockBytes } = this.#chain;
     const start = index.extent(run[0]?.ordinal ?? 0).offset;
     const last = index.extent(run.at(-1)?.ordinal ?? 0);
     const range = { offset: start, length: last.offset + last.length - start };
     const [seal, { bytes }] = await Promise.all([
-      this.#seal(pack, signal),
+      this.#seal(name, signal),
       data.read(name, range, { signal }),
     ]);
     if (bytes.length !== range.length) throw corruptObject(name, 'it ends too early');
@@ -133,9 +175,8 @@ export class BlockReader {
   }
 
   /** The pack's header is needed to open any block of it: fetched once. */
-  #seal(pack: PackId, signal?: AbortSignal): Promise<ObjectSeal> {
+  #seal(name: string, signal?: AbortSignal): Promise<ObjectSeal> {
     const { data, id: chain, keys } = this.#chain;
-    const name = packName(chain, pack);
     return this.#headers.get(name, async () => {
       const { bytes } = await data.read(name, { offset: 0, length: HEADER_BYTES }, { signal });
       return ObjectSeal.of(keys.seal, { kind: KIND.pack, chain, name }, bytes);
@@ -146,9 +187,8 @@ export class BlockReader {
   async block(content: Page, blockOfPage: number, signal?: AbortSignal): Promise<Buffer | null> {
     const ref = content.get(blockOfPage);
     if (!ref) return null;
-    const index = await this.#maps.packIndex(ref.pack, signal);
     const run = [{ block: blockOfPage, ordinal: ref.ordinal }];
-    return (await this.#readRun(ref.pack, index, run, signal))[0]?.bytes ?? null;
+    return (await this.#readRun(await this.#generations.at(ref.pack, signal), run, signal))[0]?.bytes ?? null;
   }
 }
 

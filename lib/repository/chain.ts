@@ -3,8 +3,8 @@ import { chainIdSchema, HoldfastError, KiB, machineIdSchema } from '../model/ind
 import type { BlobStore } from './blobStore.ts';
 import { createOnce, readIfThere } from './createOnce.ts';
 import { corruptObject, decoding, missingObject } from './damage.ts';
-import { slotSchema } from './descriptor.ts';
 import { authenticateDocument, encodeDocument, readDocument } from './document.ts';
+import { slotsSchema } from './keySlots/slot.ts';
 import type { ChainKeys, SealingKey } from './keys.ts';
 import { CHAINS, chainName } from './names.ts';
 import type { Repository } from './repository.ts';
@@ -32,7 +32,7 @@ const chainDocumentSchema = z.strictObject({
   repository: z.strictObject({
     id: z.uuid(),
     mode: z.enum(['encrypted', 'none']),
-    slots: z.array(slotSchema),
+    slots: slotsSchema,
   }),
   blockBytes: z
     .number()

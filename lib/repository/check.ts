@@ -21,7 +21,7 @@ export interface CheckRepository {
  * reported, not thrown; `wrongPassword` and `repositoryMismatch` are thrown, as is everything that the stores fail with.
  */
 export async function checkRepository(request: CheckRepository): Promise<CheckResult> {
-  const { meta, data, depth, signal } = request;
+  const { meta, depth, signal } = request;
   const report = new CheckReport();
   const chains = await chainIds(meta, signal);
   let repository: Repository;
@@ -34,8 +34,21 @@ export async function checkRepository(request: CheckRepository): Promise<CheckRe
     report.found(DESCRIPTOR, error.message, points);
     return report.result();
   }
+  await checkOpenRepository(repository, depth, report, { chains, signal });
+  return report.result();
+}
+
+/** The same of an open repository, into a report. */
+export async function checkOpenRepository(
+  repository: Repository,
+  depth: CheckDepth,
+  report: CheckReport,
+  { chains, signal }: { chains?: ReadonlySet<string> | undefined; signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  const { meta, data } = repository;
+  const all = chains ?? (await chainIds(meta, signal));
   await report.guard(() => readOwner(repository));
-  for (const chain of chains) {
+  for (const chain of all) {
     report.chains++;
     if ((await meta.stat(chainName(chain), { signal })) === null) {
       report.found(chainName(chain), 'is missing', await pointNames(meta, chain));
@@ -48,13 +61,12 @@ export async function checkRepository(request: CheckRepository): Promise<CheckRe
   }
   for await (const { name } of data.list('', { signal })) {
     const chain = /^chains\/([^/]+)\//.exec(name)?.[1];
-    if (chain === undefined || !chains.has(chain)) report.unneeded(name, 'belongs to no chain');
+    if (chain === undefined || !all.has(chain)) report.unneeded(name, 'belongs to no chain');
   }
-  return report.result();
 }
 
 /** Ids of all chains of which there is any object in meta. */
-async function chainIds(meta: BlobStore, signal?: AbortSignal): Promise<Set<string>> {
+export async function chainIds(meta: BlobStore, signal?: AbortSignal): Promise<Set<string>> {
   const ids = new Set<string>();
   for await (const { name } of meta.list(CHAINS, { signal })) {
     const id = /^chains\/([^/]+)\//.exec(name)?.[1];

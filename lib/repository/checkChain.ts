@@ -1,8 +1,11 @@
+import type { HoldfastError } from '../model/index.ts';
 import { type Chain, openChain } from './chain.ts';
-import { checkPackContent, checkRecords } from './checkContent.ts';
+import { checkRecords, examinePack } from './checkContent.ts';
 import type { CheckDepth, CheckReport } from './checkReport.ts';
 import { DamageOfPoint, LiveObjects, type WalkContext, walkPoint } from './checkWalk.ts';
 import { readClaim } from './claim.ts';
+import type { BlockBits } from './collect/bitColumns.ts';
+import { FrozenList, type ListedPack } from './collect/frozenList.ts';
 import { corruptObject, missingObject } from './damage.ts';
 import type { PointManifest } from './manifest.ts';
 import { MapObjects } from './mapObjects.ts';
@@ -12,16 +15,22 @@ import {
   manifestName,
   mapName,
   type PackId,
+  packName,
+  parsePackName,
   parsePointName,
   pointsPrefix,
   sequenceOf,
+  verifiedName,
 } from './names.ts';
 import { chainData } from './openPoint.ts';
+import { holds, PackGenerations } from './packGenerations.ts';
 import { readManifest } from './points.ts';
 import type { Repository } from './repository.ts';
 import { Trees } from './tree.ts';
+import { readPointState } from './verify/pointState.ts';
+import { readVerified } from './verify/record.ts';
 
-/** Checks one chain: its document, claims, manifests, everything that its points reach, and lists what they do not. */
+/** Checks one chain: its document, claims, manifests, states, everything that its points reach, and lists what they do not. */
 export async function checkChain(
   repository: Repository,
   id: string,
@@ -34,13 +43,11 @@ export async function checkChain(
   const chain = await report.guard(() => openChain(repository, id), names);
   if (!chain) return;
   for (const sequence of numbers.claimed) await report.guard(() => readClaim(chain, sequence));
-  const context: WalkContext = {
-    chain,
-    trees: new Trees(chain),
-    maps: new MapObjects(chainData(chain)),
-    report,
-    signal,
-  };
+  for (const sequence of numbers.states)
+    await report.guard(() => readPointState(chain, sequence, { signal }), [`${id}/${sequence}`]);
+  await report.guard(() => readVerified(chain, signal));
+  const maps = new MapObjects(chainData(chain));
+  const context: WalkContext = { chain, trees: new Trees(chain), maps, report, signal };
   const live = new LiveObjects(id);
   const before = report.damaged;
   for await (const manifest of points(chain, numbers.decided, report)) {
@@ -48,10 +55,12 @@ export async function checkChain(
     await checkMaps(context, manifest);
     await walkPoint(context, manifest, live);
   }
-  const sizes = await listPacks(chain, live, numbers.decided, report, signal);
-  for (const [name, { id: pack, highest }] of live.packs) {
+  const listed = await FrozenList.of(chain, signal);
+  await listUnneeded(chain, live, { listed, decided: numbers.decided }, report, signal);
+  const packs = { context, generations: new PackGenerations(chainData(chain), maps), depth };
+  for (const pack of live.blocks.packs()) {
     report.packs++;
-    await report.guard(() => checkPack(context, { name, pack, highest, size: sizes.get(name), depth }));
+    await report.guard(() => checkPack(packs, pack, listed.pack(pack), live.blocks));
   }
   if (depth === 'content') {
     for (const name of live.trees)
@@ -68,17 +77,20 @@ export async function checkChain(
 interface Numbers {
   readonly claimed: readonly number[];
   readonly decided: ReadonlySet<number>;
+  readonly states: readonly number[];
 }
 
 async function listNumbers({ meta }: Repository, chain: string, signal?: AbortSignal): Promise<Numbers> {
   const claimed: number[] = [];
+  const states: number[] = [];
   const decided = new Set<number>();
   for await (const { name } of meta.list(pointsPrefix(chain), { signal })) {
     const point = parsePointName(name);
     if (point?.kind === 'session') claimed.push(point.sequence);
     if (point?.kind === 'manifest') decided.add(point.sequence);
+    if (point?.kind === 'state') states.push(point.sequence);
   }
-  return { claimed, decided };
+  return { claimed, decided, states };
 }
 
 async function* points(
@@ -113,57 +125,91 @@ async function checkMaps(
   }
 }
 
-interface PackToCheck {
-  readonly name: string;
-  readonly pack: PackId;
-  readonly highest: number;
-  readonly size: number | undefined;
+interface PackCheck {
+  readonly context: WalkContext;
+  readonly generations: PackGenerations;
   readonly depth: CheckDepth;
 }
 
+/**
+ * A pack that points need is there, in its length, and holds their blocks: as its shard wrote it, or in a later generation.
+ * What a later generation holds makes up for damage of the first.
+ */
 async function checkPack(
-  { chain, maps, report, signal }: WalkContext,
-  { name, pack, highest, size, depth }: PackToCheck,
+  { context, generations, depth }: PackCheck,
+  pack: PackId,
+  listed: ListedPack | null,
+  needed: BlockBits,
 ): Promise<void> {
-  if (size === undefined) throw missingObject(name, chain.repository.data.name);
+  const { chain, maps, report, signal } = context;
+  const { data } = chain.repository;
+  const name = packName(chain.id, pack);
   const directory = await maps.directory(pack, signal);
   const entry = directory.packs.find(({ number }) => number === pack.number);
   if (!entry) throw corruptObject(mapName(chain.id, pack), `it does not list the pack ${name}`);
-  if (entry.length !== size) throw corruptObject(name, `it has ${size} bytes instead of ${entry.length}`);
-  const index = await maps.packIndex(pack, signal);
-  if (highest >= index.blocks)
-    throw corruptObject(name, `it has ${index.blocks} blocks, and block ${highest} is referred to`);
-  if (depth === 'content') report.blocks += await checkPackContent(chain, name, index, signal);
+  const first = await generations.open(pack, 0, signal);
+  const ordinals = ordinalsOf(needed.bytes(pack));
+  const highest = ordinals.at(-1) ?? 0;
+  if (highest >= first.index.blocks)
+    throw corruptObject(name, `it has ${first.index.blocks} blocks, and block ${highest} is referred to`);
+  // A listing may be late: what it lacks is asked for by name.
+  const size = listed?.bytes ?? (await data.stat(name, { signal }))?.size ?? null;
+  let problem: HoldfastError | null = null;
+  let bad: readonly number[] = [];
+  if (size === null) problem = missingObject(name, data.name);
+  else if (size !== entry.length)
+    problem = corruptObject(name, `it has ${size} bytes instead of ${entry.length}`);
+  if (problem) bad = ordinals;
+  else if (depth === 'content') {
+    const exam = await examinePack(chain, first, signal);
+    report.blocks += exam.blocks;
+    ({ problem, bad } = exam);
+  }
+  const later = listed?.compacted.at(-1);
+  if (later) {
+    const at = await generations.open(pack, later.generation, signal);
+    const exam = depth === 'content' ? await examinePack(chain, at, signal) : null;
+    const lost = (ordinal: number) => !holds(at, ordinal) || exam?.bad.includes(ordinal) === true;
+    if (exam?.problem) throw exam.problem;
+    const lacking = ordinals.find((ordinal) => bad.includes(ordinal) && lost(ordinal));
+    if (size === null && lacking !== undefined)
+      throw corruptObject(at.name, `it does not hold block ${lacking}`);
+    if (lacking === undefined) return;
+  }
+  if (problem) throw problem;
 }
 
-/** Sizes of the live packs, by listing; everything that is not live is garbage. */
-async function listPacks(
+function ordinalsOf(bits: Buffer): number[] {
+  const ordinals: number[] = [];
+  for (let i = 0; i < bits.length * 8; i++) if ((bits[i >> 3] ?? 0) & (1 << (i & 7))) ordinals.push(i);
+  return ordinals;
+}
+
+/** Everything of the chain that no point needs is garbage. */
+async function listUnneeded(
   chain: Chain,
   live: LiveObjects,
-  decided: ReadonlySet<number>,
+  { listed, decided }: { listed: FrozenList; decided: ReadonlySet<number> },
   report: CheckReport,
   signal?: AbortSignal,
-): Promise<Map<string, number>> {
-  const sizes = new Map<string, number>();
+): Promise<void> {
   const { meta, data } = chain.repository;
+  const others = new Set([chainName(chain.id), verifiedName(chain.id)]);
   for (const store of [meta, data]) {
-    for await (const { name, size } of store.list(chainPrefix(chain.id), { signal })) {
-      if (live.packs.has(name)) sizes.set(name, size);
-      else if (
-        !live.maps.has(name) &&
-        !live.trees.has(name) &&
-        name !== chainName(chain.id) &&
-        !parsePointName(name)
-      ) {
-        const sequence = sequenceOf(name);
-        if (sequence === null) report.unneeded(name, 'not an object of a chain');
-        else
-          report.unneeded(
-            name,
-            decided.has(sequence) ? 'no restore point needs it' : 'belongs to a number that is not decided',
-          );
-      }
+    for await (const { name } of store.list(chainPrefix(chain.id), { signal })) {
+      if (live.maps.has(name) || live.trees.has(name) || others.has(name) || parsePointName(name)) continue;
+      const pack = parsePackName(name);
+      const needed = pack !== null && live.blocks.any(pack.id);
+      const newest = needed ? (listed.pack(pack.id)?.compacted.at(-1)?.generation ?? 0) : 0;
+      if (needed && pack.generation >= newest) continue;
+      const sequence = sequenceOf(name);
+      if (sequence === null) report.unneeded(name, 'not an object of a chain');
+      else if (needed) report.unneeded(name, 'a later generation took its place');
+      else
+        report.unneeded(
+          name,
+          decided.has(sequence) ? 'no restore point needs it' : 'belongs to a number that is not decided',
+        );
     }
   }
-  return sizes;
 }

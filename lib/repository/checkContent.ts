@@ -1,41 +1,128 @@
+import { type HoldfastError, isHoldfastError } from '../model/index.ts';
 import type { BlobStore } from './blobStore.ts';
 import { expandBlock } from './blockCodec.ts';
 import { blockDigest } from './blockDigest.ts';
 import type { Chain } from './chain.ts';
 import { corruptObject, decoding } from './damage.ts';
 import type { SealingKey } from './keys.ts';
+import type { PackAt } from './packGenerations.ts';
 import { PackIndex } from './packIndex.ts';
 import { RecordReader } from './recordObject.ts';
-import { KIND } from './sealedObject.ts';
+import { HEADER_BYTES, KIND, ObjectSeal } from './sealedObject.ts';
 
 /** A pack is read whole while it is smaller: larger than any that is not in an archive chain. */
 const WHOLE_BELOW = 64 * 1024 * 1024;
 
-/** Every block of a pack decrypts, expands and has the digest that its map object says; its own index says the same. Returns the blocks. */
-export async function checkPackContent(
-  chain: Chain,
-  name: string,
-  index: PackIndex,
-  signal?: AbortSignal,
-): Promise<number> {
-  const { keys, id, blockBytes, repository } = chain;
-  const binding = { kind: KIND.pack, chain: id, name };
-  const reader = await RecordReader.open(repository.data, keys.seal, binding, {
-    wholeBelow: WHOLE_BELOW,
-    signal,
-  });
-  const own = decoding(name, 'its index', () => PackIndex.fromPayload(reader.lengths(), reader.payload));
-  if (!own.encode().equals(index.encode()))
-    throw corruptObject(name, 'its index differs from the one in its map object');
-  for (let ordinal = 0; ordinal < index.blocks; ordinal++) {
-    const stored = await reader.record(ordinal, signal);
-    const plain = decoding(name, `block ${ordinal}`, () =>
-      expandBlock(index.codecs[ordinal] ?? 0, stored, blockBytes),
-    );
-    if (!blockDigest(keys, plain).equals(index.digest(ordinal)))
-      throw corruptObject(name, `block ${ordinal} has another digest`);
+/** What looking at every block of one pack object brought. */
+export interface PackExam {
+  readonly name: string;
+  /** The first damage; null: none. The blocks may all be readable although the pack is damaged (its own index). */
+  readonly problem: HoldfastError | null;
+  /** Ordinals that the object should hold and that cannot be read, ascending. */
+  readonly bad: readonly number[];
+  /** Blocks that were decoded. */
+  readonly blocks: number;
+  /** Bytes of the object; 0 when it is missing. */
+  readonly bytes: number;
+}
+
+/**
+ * Every block of a pack decrypts, expands and has the digest that its map object says; its own index says the same. Damage
+ * is answered, not thrown; what the store fails with is thrown.
+ */
+export async function examinePack(chain: Chain, at: PackAt, signal?: AbortSignal): Promise<PackExam> {
+  const { keys, id, repository } = chain;
+  const { name, index } = at;
+  const held = Array.from(index.lengths.keys()).filter(
+    (i) => at.generation === 0 || (index.lengths[i] ?? 0) > 0,
+  );
+  let problem: HoldfastError | null = null;
+  let read: (ordinal: number) => Promise<Buffer>;
+  let bytes: number;
+  try {
+    const binding = { kind: KIND.pack, chain: id, name };
+    const options = { wholeBelow: WHOLE_BELOW, signal };
+    const reader = await RecordReader.open(repository.data, keys.seal, binding, options);
+    bytes = reader.size;
+    read = (ordinal) => reader.record(ordinal, signal);
+    const own = decoding(name, 'its index', () => PackIndex.fromPayload(reader.lengths(), reader.payload));
+    if (!own.encode().equals(index.encode()))
+      throw corruptObject(name, 'its index differs from the one in its map object');
+  } catch (error) {
+    problem = damageIn(error);
+    // Blocks are found by the index in the map object: they may be whole although the pack's own index is not.
+    const salvage = await salvageReader(chain, at, signal);
+    if (!salvage) return { name, problem, bad: held, blocks: 0, bytes: 0 };
+    ({ read, bytes } = salvage);
   }
-  return index.blocks;
+  const bad: number[] = [];
+  for (const ordinal of held) {
+    try {
+      examineBlock(chain, at, ordinal, await read(ordinal));
+    } catch (error) {
+      problem ??= damageIn(error);
+      bad.push(ordinal);
+    }
+  }
+  return { name, problem, bad, blocks: held.length - bad.length, bytes };
+}
+
+/** The plain block. */
+function examineBlock(
+  { keys, blockBytes }: Chain,
+  { name, index }: PackAt,
+  ordinal: number,
+  stored: Buffer,
+): Buffer {
+  const plain = decoding(name, `block ${ordinal}`, () =>
+    expandBlock(index.codecs[ordinal] ?? 0, stored, blockBytes),
+  );
+  if (!blockDigest(keys, plain).equals(index.digest(ordinal)))
+    throw corruptObject(name, `block ${ordinal} has another digest`);
+  return plain;
+}
+
+/** The stored bytes of one block, once they are known to be right; `corruptObject`, `missingObject`. */
+export async function readStoredBlock(
+  chain: Chain,
+  at: PackAt,
+  ordinal: number,
+  signal?: AbortSignal,
+): Promise<{ stored: Buffer; plain: Buffer }> {
+  const salvage = await salvageReader(chain, at, signal);
+  if (!salvage) throw corruptObject(at.name, 'it is missing or has no header');
+  const stored = await salvage.read(ordinal);
+  return { stored, plain: examineBlock(chain, at, ordinal, stored) };
+}
+
+/** Reads blocks by the index that is known from elsewhere, one by one; null when there is no object or no header. */
+async function salvageReader(
+  { repository: { data }, keys, id }: Chain,
+  { name, index }: PackAt,
+  signal?: AbortSignal,
+): Promise<{ read: (ordinal: number) => Promise<Buffer>; bytes: number } | null> {
+  try {
+    const { bytes: header, size } = await data.read(name, { offset: 0, length: HEADER_BYTES }, { signal });
+    const seal = ObjectSeal.of(keys.seal, { kind: KIND.pack, chain: id, name }, header);
+    return {
+      bytes: size,
+      read: async (ordinal) => {
+        const extent = index.extent(ordinal);
+        if (extent.offset + extent.length > size) throw corruptObject(name, 'it ends too early');
+        const { bytes } = await data.read(name, extent, { signal });
+        return seal.open(ordinal, bytes);
+      },
+    };
+  } catch (error) {
+    damageIn(error);
+    return null;
+  }
+}
+
+/** The error, if it tells of damage; anything else is thrown on. */
+export function damageIn(error: unknown): HoldfastError {
+  if (isHoldfastError(error, 'corruptObject') || isHoldfastError(error, 'missingObject')) return error;
+  throw error;
 }
 
 /** Every record of a tree or map object is authentic, also those that nothing refers to any more. */

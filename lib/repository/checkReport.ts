@@ -38,20 +38,29 @@ export class CheckReport {
   packs = 0;
   blocks = 0;
   readonly #findings = new Map<string, { problem: string; points: Set<string> }>();
+  readonly #generations = new Map<string, string[]>();
   readonly #garbage: GarbageObject[] = [];
 
   found(object: string, problem: string, points: Iterable<string> = []): void {
     const known = this.#findings.get(object) ?? { problem, points: new Set<string>() };
+    if (!this.#findings.has(object)) this.#noteGeneration(object);
     for (const point of points) known.points.add(point);
     this.#findings.set(object, known);
+  }
+
+  #noteGeneration(object: string): void {
+    const pack = object.replace(/(\.g\d+)?\.pack$/, '.pack');
+    if (!pack.endsWith('.pack')) return;
+    this.#generations.set(pack, [...(this.#generations.get(pack) ?? []), object]);
   }
 
   affects(object: string, point: string): void {
     this.#findings.get(object)?.points.add(point);
   }
 
-  isDamaged(object: string): boolean {
-    return this.#findings.has(object);
+  /** Damaged objects that hold blocks of this pack: itself, and compacted generations of it. */
+  damagedGenerations(pack: string): readonly string[] {
+    return this.#generations.get(pack) ?? [];
   }
 
   get damaged(): number {

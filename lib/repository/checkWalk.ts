@@ -1,6 +1,7 @@
 import { nodesOf, pagesOf } from './blockMap.ts';
 import { type Chain, NODE_PAGES } from './chain.ts';
 import type { CheckReport } from './checkReport.ts';
+import { BlockBits } from './collect/bitColumns.ts';
 import { corruptObject } from './damage.ts';
 import type { PointManifest } from './manifest.ts';
 import type { MapObjects } from './mapObjects.ts';
@@ -108,8 +109,8 @@ export class SeenRecords {
 export class LiveObjects implements Visitor {
   readonly trees = new Set<string>();
   readonly maps = new Set<string>();
-  /** Packs by name, with the highest ordinal that is referred to. */
-  readonly packs = new Map<string, { id: PackId; highest: number }>();
+  /** The blocks of packs that are referred to. */
+  readonly blocks = new BlockBits();
   readonly #chain: string;
   readonly #nodes = new SeenRecords();
   readonly #pages = new SeenRecords();
@@ -135,13 +136,8 @@ export class LiveObjects implements Visitor {
   }
 
   block(id: PackId, ordinal: number): void {
-    const name = packName(this.#chain, id);
-    const known = this.packs.get(name);
-    if (known) known.highest = Math.max(known.highest, ordinal);
-    else {
-      this.packs.set(name, { id, highest: ordinal });
-      this.maps.add(mapName(this.#chain, id));
-    }
+    if (!this.blocks.any(id)) this.maps.add(mapName(this.#chain, id));
+    this.blocks.add(id, ordinal);
   }
 }
 
@@ -174,7 +170,8 @@ export class DamageOfPoint implements Visitor {
   }
 
   block(id: PackId): void {
-    this.#report.affects(packName(this.#chain, id), this.#point);
+    for (const name of this.#report.damagedGenerations(packName(this.#chain, id)))
+      this.#report.affects(name, this.#point);
     this.#report.affects(mapName(this.#chain, id), this.#point);
   }
 }

@@ -20,6 +20,10 @@ export interface CommitPoint {
   readonly retention: { readonly restorePoints: number } | null;
   /** The machine's disks; one that is not named here is no part of the point. */
   readonly disks: readonly DiskToCommit[];
+  /** Called with the manifest that is about to be created: in an immutable repository locks what it depends on. */
+  readonly protect?:
+    | ((chain: Chain, manifest: PointManifest, signal?: AbortSignal) => Promise<unknown>)
+    | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -73,6 +77,7 @@ export async function commitPoint(chain: Chain, request: CommitPoint): Promise<C
     disks,
     retention: request.retention,
   };
+  await request.protect?.(chain, manifest, signal);
   signal?.throwIfAborted();
   await holdClaim(chain, claim, 'exactly');
   return ours(chain, claim, await decide(chain, manifest));

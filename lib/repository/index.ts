@@ -36,13 +36,16 @@ export {
   renewClaim,
   type StoredClaim,
 } from './claim.ts';
+export * from './collect/index.ts';
 export { type CommitPoint, type CommittedPoint, commitPoint } from './commit.ts';
 export type { DiskToCommit } from './commitDisk.ts';
 export { createOnce } from './createOnce.ts';
 export { decoding } from './damage.ts';
 export type { Slot, Unlock } from './descriptor.ts';
 export { FolderBlobStore } from './folderStore.ts';
+export * from './immutability/index.ts';
 export { inOrder, type SizedTask } from './inOrder.ts';
+export * from './keySlots/index.ts';
 export { type ChainKeys, decodeChainKeys, encodeChainKeys, type RepositoryMode } from './keys.ts';
 export {
   assignDiskNumbers,
@@ -65,7 +68,8 @@ export {
   planWindowName,
 } from './names.ts';
 export { type OpenDisk, type OpenPoint, openPoint } from './openPoint.ts';
-export { type Owner, readOwner, takeOwnership } from './owner.ts';
+export { assertOwner, type Owner, readOwner, takeOwnership } from './owner.ts';
+export { PackIndex } from './packIndex.ts';
 export { type FinishedPack, PACK_BYTES, PackWriter, packSpace } from './packWriter.ts';
 export { type BlockRef, Page } from './page.ts';
 export { type PageTableAt, readPageTable, writePageTable } from './pageTable.ts';
@@ -80,7 +84,7 @@ export {
   voidClaim,
 } from './points.ts';
 export { RecordReader, RecordWriter } from './recordObject.ts';
-export { recoverDescriptor } from './recover.ts';
+export { type OpenedFromChain, openFromChain, recoverDescriptor } from './recover.ts';
 export { decodeRefs, encodeRefs, type Ref } from './refs.ts';
 export {
   type CreateRepository,
@@ -91,5 +95,7 @@ export {
   type Repository,
   rememberRepository,
 } from './repository.ts';
+export * from './rescan/index.ts';
 export { type SampledBlock, sampleWritten } from './sample.ts';
 export { KIND, openWhole, sealWhole } from './sealedObject.ts';
+export * from './verify/index.ts';

@@ -43,6 +43,10 @@ export const claimName = (chain: string, sequence: number): string =>
   `${pointsPrefix(chain)}${pad(sequence, 8)}.session`;
 export const manifestName = (chain: string, sequence: number): string =>
   `${pointsPrefix(chain)}${pad(sequence, 8)}.manifest`;
+export const stateName = (chain: string, sequence: number): string =>
+  `${pointsPrefix(chain)}${pad(sequence, 8)}.state`;
+/** What rolling verification has covered. */
+export const verifiedName = (chain: string): string => `${chainPrefix(chain)}verified`;
 export const mapsPrefix = (chain: string): string => `${chainPrefix(chain)}maps/`;
 export const packsPrefix = (chain: string): string => `${chainPrefix(chain)}packs/`;
 
@@ -55,6 +59,27 @@ export const shardPacksPrefix = (chain: string, { sequence, disk, shard, attempt
   `${packsPrefix(chain)}${pad(sequence, 8)}-${pad(disk, 4)}-${pad(shard, 6)}-${pad(attempt, 3)}-`;
 export const packName = (chain: string, id: PackId): string =>
   `${shardPacksPrefix(chain, id)}${pad(id.number, 6)}.pack`;
+
+/** Of all generations of one pack. */
+export const generationsPrefix = (chain: string, id: PackId): string =>
+  `${shardPacksPrefix(chain, id)}${pad(id.number, 6)}.`;
+/** A pack as its shard wrote it is generation 0; compaction writes the others. */
+export const generationName = (chain: string, id: PackId, generation: number): string =>
+  generation === 0 ? packName(chain, id) : `${generationsPrefix(chain, id)}g${generation}.pack`;
+
+const PACK = /\/packs\/(\d+)-(\d+)-(\d+)-(\d+)-(\d+)(?:\.g([1-9]\d*))?\.pack$/;
+export function parsePackName(name: string): { id: PackId; generation: number } | null {
+  const [, sequence, disk, shard, attempt, number, generation = '0'] = PACK.exec(name) ?? [];
+  if (number === undefined) return null;
+  const id = {
+    sequence: Number(sequence),
+    disk: Number(disk),
+    shard: Number(shard),
+    attempt: Number(attempt),
+    number: Number(number),
+  };
+  return { id, generation: Number(generation) };
+}
 
 const NUMBERED = /^chains\/[^/]+\/(points|maps|packs)\/(\d+)[.-]/;
 /** The sequence in the name of any object of a chain; null for `chain` and for what is not ours. */

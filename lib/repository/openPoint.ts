@@ -6,17 +6,21 @@ import type { ManifestDisk, PointManifest } from './manifest.ts';
 import { type ChainData, MapObjects } from './mapObjects.ts';
 import { readPoint } from './points.ts';
 import { TreeMap, Trees } from './tree.ts';
+import type { DiskDamage } from './verify/pointState.ts';
+import { knownDamage } from './verify/reread.ts';
 
 /** A restore point, open for reading. */
 export interface OpenPoint {
   readonly manifest: PointManifest;
+  /** What is known to be damaged, by disk; empty: nothing. Reading any of it fails, and names the object. */
+  readonly damage: readonly DiskDamage[];
   /** Disk by its number; `notFound` when the point has no such disk. */
   disk(number: number, signal?: AbortSignal): Promise<OpenDisk>;
 }
 
 export interface OpenDisk {
   readonly disk: ManifestDisk;
-  /** For `writePageTable`, and for comparing two points by their references. */
+  /** For `writePageTable`, and for comparing two points by their references. Tells what is known to be damaged. */
   readonly map: BlockMap;
   /**
    * All blocks that are not absent (of pages [from, to) where given), verified, in runs as one request brought them; the
@@ -43,8 +47,10 @@ export async function openPoint(chain: Chain, point: number | PointManifest): Pr
   const trees = new Trees(chain);
   const data = chainData(chain);
   const reader = new BlockReader(data, new MapObjects(data));
+  const damage = await knownDamage(chain, manifest.sequence);
   return {
     manifest,
+    damage,
     async disk(number, signal) {
       const disk = manifest.disks.find((one) => one.number === number);
       if (!disk) {
@@ -57,6 +63,7 @@ export async function openPoint(chain: Chain, point: number | PointManifest): Pr
         );
       }
       const map = await TreeMap.open(chain, disk.tree, disk.sizeBytes, trees, signal);
+      map.damaged = damage.find((one) => one.disk === number)?.ranges ?? [];
       return {
         disk,
         map,

@@ -52,3 +52,22 @@ export async function takeOwnership(
     }
   }
 }
+
+/**
+ * The fence: throws `notOwner` unless the repository still belongs to `owner` (as `takeOwnership` returned it), in the same
+ * term. Called before each batch of writes that only the owner may make (retention, collection): a check and a write are two
+ * calls, so the installation that was taken over may finish the batch that it is in, and none after it.
+ */
+export async function assertOwner(
+  repository: Repository,
+  owner: Pick<Owner, 'installation' | 'counter'>,
+): Promise<void> {
+  const current = await readOwner(repository);
+  if (current?.installation === owner.installation && current.counter === owner.counter) return;
+  const now = current ? `installation ${current.installation} since ${current.since}` : 'nobody';
+  throw new HoldfastError(
+    'notOwner',
+    `The repository in ${repository.meta.name} was taken over: it belongs to ${now}. Installation ${owner.installation} stops retention and collection there.`,
+    { target: OWNER },
+  );
+}

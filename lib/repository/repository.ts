@@ -5,6 +5,7 @@ import { createOnce, readIfThere } from './createOnce.ts';
 import { missingObject } from './damage.ts';
 import { type Descriptor, descriptorSchema, type Slot, type Unlock, unlockSlots } from './descriptor.ts';
 import { authenticateDocument, encodeDocument, readDocument } from './document.ts';
+import { wrapWithKeyVault } from './keySlots/keyVaultSlot.ts';
 import { deriveKeys, type RepositoryKeys, type RepositoryMode } from './keys.ts';
 import { DESCRIPTOR } from './names.ts';
 import { type ScryptCost, wrapWithPassword } from './passwordSlot.ts';
@@ -42,6 +43,8 @@ export interface CreateRepository {
   readonly meta: BlobStore;
   readonly data: BlobStore;
   readonly unlock: Unlock;
+  /** With `unlock: { keyVault }`: identifier of the key that is to wrap the master key. */
+  readonly keyVaultKey?: string | undefined;
   readonly now: Date;
   /** Cost of a password guess; tests lower it. */
   readonly scrypt?: ScryptCost;
@@ -52,16 +55,23 @@ export async function createRepository({
   meta,
   data,
   unlock,
+  keyVaultKey,
   now,
   scrypt,
 }: CreateRepository): Promise<Repository> {
+  if ('keyVault' in unlock && !keyVaultKey) {
+    throw new HoldfastError('invalidInput', 'Name the Key Vault key that is to open the repository.', {
+      target: 'keyVaultKey',
+    });
+  }
   const id = randomUUID();
   const master = 'mode' in unlock ? null : randomBytes(32);
   const keys = deriveKeys(master, id);
-  const slots =
-    master && 'password' in unlock
-      ? [await wrapWithPassword(master, id, 'password-1', unlock.password, scrypt)]
-      : [];
+  const slots: Slot[] = [];
+  if (master && 'password' in unlock)
+    slots.push(await wrapWithPassword(master, id, 'password-1', unlock.password, scrypt));
+  if (master && 'keyVault' in unlock)
+    slots.push(await wrapWithKeyVault(master, id, 'key-vault-1', unlock.keyVault, keyVaultKey ?? ''));
   const descriptor: Descriptor = {
     format: FORMAT_VERSION,
     id,
@@ -105,15 +115,30 @@ export async function openRepository({
   const stored = await readIfThere(meta, DESCRIPTOR);
   if (!stored) throw missingObject(DESCRIPTOR, meta.name);
   const { id, mode, counter, slots } = readDocument(DESCRIPTOR, stored.bytes, descriptorSchema);
-  if (remembered && (remembered.id !== id || remembered.mode !== mode))
-    throw mismatch(meta, `it is ${id} (${mode}), expected was ${remembered.id} (${remembered.mode})`);
+  refuseOther(meta, { id, mode }, remembered);
   const keys = deriveKeys(await unlockSlots({ id, mode, slots }, unlock, meta.name), id);
   authenticateDocument(keys.document, DESCRIPTOR, stored.bytes);
-  if (remembered && remembered.fingerprint !== keys.fingerprint)
-    throw mismatch(meta, 'its master key is another one');
-  if (remembered && remembered.counter > counter)
-    throw mismatch(meta, `its descriptor was rolled back from state ${remembered.counter} to ${counter}`);
+  refuseOther(meta, { id, mode, fingerprint: keys.fingerprint, counter }, remembered);
   return { id, mode, counter, slots, keys, meta, data };
+}
+
+/**
+ * Refuses a repository that is not the remembered one, as far as is known yet: id and mode before there is a key, then its
+ * fingerprint, and the counter once the descriptor is authentic.
+ */
+export function refuseOther(
+  meta: BlobStore,
+  seen: Pick<RememberedRepository, 'id' | 'mode'> & Partial<RememberedRepository>,
+  remembered: RememberedRepository | undefined,
+): void {
+  if (!remembered) return;
+  const { id, mode, fingerprint, counter } = seen;
+  if (remembered.id !== id || remembered.mode !== mode)
+    throw mismatch(meta, `it is ${id} (${mode}), expected was ${remembered.id} (${remembered.mode})`);
+  if (fingerprint !== undefined && remembered.fingerprint !== fingerprint)
+    throw mismatch(meta, 'its master key is another one');
+  if (counter !== undefined && remembered.counter > counter)
+    throw mismatch(meta, `its descriptor was rolled back from state ${remembered.counter} to ${counter}`);
 }
 
 const mismatch = (meta: BlobStore, what: string): HoldfastError =>

@@ -23,6 +23,7 @@ export const KIND = {
   plan: 9,
   planWindow: 10,
   lease: 11,
+  verified: 12,
 } as const;
 export type ObjectKind = (typeof KIND)[keyof typeof KIND];
 

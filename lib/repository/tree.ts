@@ -8,6 +8,7 @@ import { Recent } from './recent.ts';
 import { RecordReader, RecordWriter } from './recordObject.ts';
 import { decodeRefs, encodeRefs, type Ref } from './refs.ts';
 import { KIND } from './sealedObject.ts';
+import type { BlockRun } from './verify/blockRuns.ts';
 
 const NODES_KEPT = 64;
 const OBJECTS_KEPT_BYTES = 8 * 1024 * 1024;
@@ -39,6 +40,8 @@ export class TreeMap implements BlockMap {
   readonly blockBytes: number;
   readonly pageBlocks: number;
   readonly present: number;
+  /** Whoever opens the map of a point says what its state calls damaged. */
+  damaged: readonly BlockRun[] = [];
   readonly #trees: Trees;
   readonly #roots: readonly (NodeRef | null)[];
   readonly #nodes = new Recent<readonly (Ref | null)[]>(NODES_KEPT, () => 1);

@@ -1,5 +1,6 @@
 import type { Installation } from '../installation/index.ts';
 import { type Failure, isHoldfastError, type Session, type SessionStatus } from '../model/index.ts';
+import { releaseLease } from '../repository/index.ts';
 import { sessionCompleted } from '../telemetry/index.ts';
 import { releaseAccess } from './access.ts';
 import { settleNumber } from './backup/settle.ts';
@@ -41,6 +42,10 @@ export async function releaseLeftovers(installation: Installation, sessionId: st
   await releaseWorker(installation, sessionId);
   for (const { key } of await intents.list(sessionId, 'snapshot')) {
     if (await deleteSnapshot(installation, sessionId, key)) await intents.resolve(sessionId, 'snapshot', key);
+  }
+  for (const { key } of await intents.list(sessionId, 'lease')) {
+    await releaseLease(await installation.repository(), key);
+    await intents.resolve(sessionId, 'lease', key);
   }
   for (const { key } of await intents.list(sessionId, 'disk')) {
     if (await removeDisk(installation, key)) await intents.resolve(sessionId, 'disk', key);

@@ -1,28 +1,38 @@
-import type { Installation } from '../../installation/index.ts';
-import { openChain, renewClaim } from '../../repository/index.ts';
-import { findState } from '../state.ts';
+import type { Installation } from '../installation/index.ts';
+import { openChain, renewClaim, renewLease } from '../repository/index.ts';
+import { type BackupState, findState, type RestoreState } from './state.ts';
 
 const RENEW_MS = 5 * 60_000;
-/** When this process last renewed a session's claim; another process that renews too does no harm. */
+/** When this process last renewed what a session holds; another process that renews too does no harm. */
 const renewedAt = new WeakMap<Installation, Map<string, number>>();
 
-/** Renews the number's claim every five minutes. `claimLost` when it was given to somebody else, or ended. */
-export async function keepClaimAlive(installation: Installation, sessionId: string): Promise<void> {
-  const state = await findState(installation, sessionId);
-  if (
-    state?.request.kind !== 'backup' ||
-    !('opened' in state) ||
-    !state.opened ||
-    !('chainId' in state.opened)
-  )
-    return;
+/**
+ * Renews, every five minutes, what the session holds in the repository: the claim on its number, or the lease on the point
+ * that it reads. `claimLost` when it was given to somebody else, or ended.
+ */
+export async function keepHold(installation: Installation, sessionId: string): Promise<void> {
   const renewals = renewedAt.get(installation) ?? new Map<string, number>();
   renewedAt.set(installation, renewals);
   const now = installation.clock.now().getTime();
   if (now - (renewals.get(sessionId) ?? 0) < RENEW_MS) return;
-  const { chainId, epoch, sequence, parent } = state.opened;
+  const state = await findState(installation, sessionId);
+  if (state?.request.kind === 'backup') await keepClaim(installation, sessionId, state as BackupState);
+  if (state?.request.kind === 'restore') await keepLease(installation, state as RestoreState);
+  renewals.set(sessionId, now);
+}
+
+async function keepClaim(
+  installation: Installation,
+  sessionId: string,
+  { opened }: BackupState,
+): Promise<void> {
+  if (!opened) return;
+  const { chainId, epoch, sequence, parent } = opened;
   const chain = await openChain(await installation.repository(), chainId);
   const { id } = await installation.identity();
   await renewClaim(chain, { sequence, installation: id, session: sessionId, epoch, parent });
-  renewals.set(sessionId, now);
+}
+
+async function keepLease(installation: Installation, { opened }: RestoreState): Promise<void> {
+  if (opened) await renewLease(await installation.repository(), opened.lease);
 }

@@ -14,6 +14,10 @@ export { claimJob, completeJob, failJob, findPackage, recognise, renewJob } from
 export { enterStep } from './live.ts';
 export type { Looked } from './look.ts';
 export { allMachines, findMachine, needMachine } from './machines.ts';
+export { checkSome } from './maintenance/check.ts';
+export { collectSome, previewCollection } from './maintenance/collect.ts';
+export { type MaintenanceRequest, requestMaintenance } from './maintenance/request.ts';
+export { rescanAll } from './maintenance/rescan.ts';
 export { backUpMachines, openPolicyRun, requestPolicyRun } from './policyRun/run.ts';
 export { type ScheduleTick, tickSchedules } from './policyRun/schedule.ts';
 export type { Instances, OrchestratorName } from './ports.ts';

@@ -4,7 +4,10 @@ export type OrchestratorName =
   | 'restoreDisks'
   | 'runPolicy'
   | 'applyRetention'
-  | 'archiveMachine';
+  | 'archiveMachine'
+  | 'checkRepository'
+  | 'collectGarbage'
+  | 'rescanRepository';
 
 /** Durable instances, as sessions need them. */
 export interface Instances {

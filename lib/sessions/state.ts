@@ -91,6 +91,8 @@ const restoreStateSchema = z.object({
   opened: z
     .object({
       pool: z.string(),
+      /** Keeps collection away from the point while it is read. */
+      lease: z.string(),
       disks: z.array(
         z.object({
           number: z.number().int().nonnegative(),
@@ -124,6 +126,34 @@ const retentionStateSchema = z.object({
   snapshots: z.number().int().default(0),
 });
 
+/** Verification of the repository: everything it holds by structure or content, or what was not looked at for longest. */
+const checkStateSchema = z.object({
+  request: z.object({
+    kind: z.literal('check'),
+    depth: z.enum(['structure', 'content', 'rolling']),
+    /** Of `rolling`: how long it may take. */
+    budgetSeconds: z.number().int().positive(),
+  }),
+  findings: z.number().int().default(0),
+});
+
+const collectionStateSchema = z.object({
+  request: z.object({ kind: z.literal('collection') }),
+  /** Chains that are still to be looked at; null before the first look. */
+  chains: z.array(chainIdSchema).nullable().default(null),
+  removed: z.number().int().default(0),
+  bytes: z.number().default(0),
+  compacted: z.number().int().default(0),
+});
+
+const rescanStateSchema = z.object({
+  request: z.object({
+    kind: z.literal('rescan'),
+    /** Chains whose older state the operator accepts. */
+    accept: z.array(z.string()),
+  }),
+});
+
 const archiveStateSchema = z.object({
   request: z.object({ kind: z.literal('archive'), machineId: z.string() }),
 });
@@ -133,6 +163,9 @@ const stateSchema = z.union([
   restoreStateSchema,
   policyRunStateSchema,
   retentionStateSchema,
+  checkStateSchema,
+  collectionStateSchema,
+  rescanStateSchema,
   archiveStateSchema,
 ]);
 type AnyState = z.infer<typeof stateSchema>;

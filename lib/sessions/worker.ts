@@ -1,6 +1,6 @@
 import type { Installation } from '../installation/index.ts';
 import { fromFailure } from '../model/index.ts';
-import { keepClaimAlive } from './backup/claim.ts';
+import { keepHold } from './hold.ts';
 import { enterStep } from './live.ts';
 import { type Looked, notYet, seen } from './look.ts';
 import { poolOf } from './state.ts';
@@ -19,7 +19,7 @@ export async function launchWorker(installation: Installation, sessionId: string
  */
 export async function watchWorker(installation: Installation, sessionId: string): Promise<Looked<null>> {
   await enterStep(installation, sessionId, 'worker');
-  await keepClaimAlive(installation, sessionId);
+  await keepHold(installation, sessionId);
   const taken = await acquire(installation, sessionId);
   if (taken !== null) return notYet(taken);
   return (await superviseWorker(installation, sessionId)) === 'ready'

@@ -115,6 +115,24 @@ export const EVENTS = {
       bytesSampled: count('How many bytes were compared; at least one block of them differed'),
     }),
   ),
+  'holdfast.repository.damaged': define(
+    'A check found an object of the repository that is damaged or missing.',
+    z.strictObject({
+      sessionId,
+      object: id('The name of the object'),
+      problem: id('What is wrong with it'),
+      points: count('How many restore points cannot be read whole because of it'),
+    }),
+  ),
+  'holdfast.chain.restarted': define(
+    'The metadata of a chain is damaged; the next backup of the machine began a new one.',
+    z.strictObject({
+      sessionId,
+      machineId,
+      chainId: id('The chain that is damaged'),
+      object: id('The first damaged object'),
+    }),
+  ),
   'holdfast.scheduler.tick': define(
     'The scheduler ran, due slots or not; its absence is an alarm.',
     z.strictObject({

@@ -16,9 +16,11 @@ import { type Clock, type Machine, MiB, type Session } from '../../lib/model/ind
 import { checkRepository } from '../../lib/repository/index.ts';
 import {
   type Instances,
+  type MaintenanceRequest,
   needMachine,
   type RestoreAsked,
   requestBackup,
+  requestMaintenance,
   requestRestore,
 } from '../../lib/sessions/index.ts';
 import { MemoryTelemetry } from '../../lib/telemetry/index.ts';
@@ -26,6 +28,9 @@ import { AzureSimulator } from '../../local/azure/index.ts';
 import { applyRetention } from '../../orchestrators/applyRetention.ts';
 import { archiveMachine } from '../../orchestrators/archiveMachine.ts';
 import { backUpMachine } from '../../orchestrators/backUpMachine.ts';
+import { checkRepository as checkRepositoryNow } from '../../orchestrators/checkRepository.ts';
+import { collectGarbage } from '../../orchestrators/collectGarbage.ts';
+import { rescanRepository } from '../../orchestrators/rescanRepository.ts';
 import { restoreDisks } from '../../orchestrators/restoreDisks.ts';
 import { runPolicy } from '../../orchestrators/runPolicy.ts';
 import { type Azurite, startAzurite } from '../support/azurite.ts';
@@ -39,6 +44,9 @@ const ORCHESTRATORS: Readonly<Record<string, Orchestrator>> = {
   applyRetention,
   archiveMachine,
   backUpMachine,
+  checkRepository: checkRepositoryNow,
+  collectGarbage,
+  rescanRepository,
   restoreDisks,
   runPolicy,
 };
@@ -221,6 +229,17 @@ export class Lab {
     await client.disks.update(GROUP, diskId.split('/').at(-1) ?? '', { diskSizeGB: gib });
   }
 
+  /** Loses Table Storage: every row of what the repository can give back. */
+  async forgetCatalog(): Promise<this> {
+    const { TableClient } = await import('@azure/data-tables');
+    for (const name of ['holdfastChains', 'holdfastPoints', 'holdfastInstallation']) {
+      const table = new TableClient(this.azurite.tableUrl('holdfastapp'), name, this.azurite.credential());
+      for await (const { partitionKey = '', rowKey = '' } of table.listEntities())
+        await table.deleteEntity(partitionKey, rowKey);
+    }
+    return this;
+  }
+
   /** Every scenario ends with the repository checker. */
   async check(): Promise<void> {
     const { meta, data } = await this.installation.repository();
@@ -255,6 +274,12 @@ export class Lab {
 
   async restore(asked: RestoreAsked): Promise<Session> {
     const session = await requestRestore(this.installation, this.instances, { mover: 'inline', ...asked });
+    await this.run();
+    return this.session(session.id);
+  }
+
+  async maintain(request: MaintenanceRequest): Promise<Session> {
+    const session = await requestMaintenance(this.installation, this.instances, request, 'test');
     await this.run();
     return this.session(session.id);
   }

@@ -85,4 +85,5 @@ export async function unwrapWithKeyVault(
 }
 
 /** The key without its version: what asks for the newest one. */
-export const withoutVersion = (key: string): string => key.replace(/^(https:\/\/[^/]+\/keys\/[^/]+).*$/, '$1');
+export const withoutVersion = (key: string): string =>
+  key.replace(/^(https:\/\/[^/]+\/keys\/[^/]+).*$/, '$1');

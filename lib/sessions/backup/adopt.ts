@@ -3,9 +3,9 @@ import type { Installation } from '../../installation/index.ts';
 import { HoldfastError } from '../../model/index.ts';
 import {
   type Chain,
+  decidedSequences,
   describePoint,
   encodeManifest,
-  listManifests,
   type PointManifest,
   readManifest,
   type StoredManifest,
@@ -31,15 +31,19 @@ export async function adoptPoints(
     (await catalog.points.list(chain.id, { removed: true })).map((row) => [row.point.sequence, row]),
   );
   let newest: StoredManifest<PointManifest> | null = null;
-  for await (const stored of listManifests(chain)) {
-    const { manifest } = stored;
-    const row = known.get(manifest.sequence);
-    if (manifest.state === 'void') {
-      if (row?.removedAt === null) await catalog.points.markRemoved(chain.id, manifest.sequence, clock.now());
-      continue;
+  // Newest first: what the catalog knows below the newest point needs no reading.
+  for (const sequence of (await decidedSequences(chain)).toReversed()) {
+    const row = known.get(sequence);
+    if (newest !== null && row) continue;
+    const stored = await readManifest(chain, sequence);
+    if (stored?.manifest.state === 'void' && row?.removedAt === null) {
+      await catalog.points.markRemoved(chain.id, sequence, clock.now());
     }
-    newest = { ...stored, manifest };
-    if (!row) await catalog.points.add(describePoint(manifest), encodeManifest(manifest), stored.tag);
+    if (stored?.manifest.state !== 'point') continue;
+    const point: StoredManifest<PointManifest> = { ...stored, manifest: stored.manifest };
+    newest ??= point;
+    if (!row)
+      await catalog.points.add(describePoint(point.manifest), encodeManifest(point.manifest), point.tag);
   }
   if (newest && newest.manifest.sequence > (head?.sequence ?? 0))
     await recordHead(installation, chain, owner, newest);

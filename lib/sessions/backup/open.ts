@@ -20,6 +20,7 @@ import type { Instances } from '../ports.ts';
 import { planTags, sealConfiguration } from '../snapshotTags.ts';
 import { type BackupState, type OpenedBackup, readState, updateState } from '../state.ts';
 import { adoptPoints } from './adopt.ts';
+import { restartIfDamaged } from './restart.ts';
 import { refuseUnsupported } from './supported.ts';
 
 /**
@@ -127,7 +128,9 @@ async function takeChain(
       },
     );
   }
-  const { chainId, epoch } = answer.chain;
+  const { epoch } = answer.chain;
+  const owner = { sessionId: session.id, epoch };
+  const { chainId } = (await restartIfDamaged(installation, repository, answer.chain, owner)) ?? answer.chain;
   return { chain: await openOrFound(installation, repository, chainId, session.id, machine), epoch };
 }
 

@@ -1,7 +1,7 @@
 import type { Installation } from '../../installation/index.ts';
 import { type DiskProgress, fromFailure, type SessionPhase } from '../../model/index.ts';
 import type { QueueStatus } from '../../workers/index.ts';
-import { keepClaimAlive } from '../backup/claim.ts';
+import { keepHold } from '../hold.ts';
 import { enterStep } from '../live.ts';
 import { type Looked, notYet, seen } from '../look.ts';
 import { poolOf, readInline } from '../state.ts';
@@ -14,14 +14,16 @@ import { superviseWorker } from '../worker.ts';
  * @throws what poisoned a job; `cancelled`
  */
 export async function collectJobs(installation: Installation, sessionId: string): Promise<Looked<null>> {
-  await enterStep(installation, sessionId);
   const pool = await poolOf(installation, sessionId);
   const status = await installation.queue.status(pool, sessionId);
+  // While there was no worker yet, the phase was that of waiting for one.
+  const atWork = status.jobs.find(({ state }) => state === 'open' || state === 'claimed');
+  await enterStep(installation, sessionId, atWork?.kind);
   await showProgress(installation, sessionId, status);
   const [poisoned] = status.failures;
   if (poisoned) throw fromFailure(poisoned);
   if (status.ended) return seen(null);
-  await keepClaimAlive(installation, sessionId);
+  await keepHold(installation, sessionId);
   if (!(await readInline(installation, sessionId))) await superviseWorker(installation, sessionId);
   return notYet(`${status.open + status.claimed + status.expired} jobs`);
 }

@@ -1,7 +1,7 @@
 import { DiskUploads } from '../../azure/index.ts';
 import type { Installation } from '../../installation/index.ts';
 import { type Disk, HoldfastError } from '../../model/index.ts';
-import { openChain, type PointManifest, readPoint } from '../../repository/index.ts';
+import { createLease, openChain, type PointManifest, readPoint } from '../../repository/index.ts';
 import { enterStep } from '../live.ts';
 import { type RestoreState, readState, updateState } from '../state.ts';
 
@@ -12,7 +12,17 @@ export async function openRestore(installation: Installation, sessionId: string)
   await enterStep(installation, sessionId, 'starting');
   const { request, opened: known } = await readState(installation, sessionId, 'restore');
   if (known) return known;
-  const chain = await openChain(await installation.repository(), request.chainId);
+  const repository = await installation.repository();
+  const chain = await openChain(repository, request.chainId);
+  // First the lease, then the manifest: what is removed in between is noticed.
+  const by = `restore ${sessionId}`;
+  const { name: lease } = await createLease(repository, {
+    kind: 'reader',
+    chain: chain.id,
+    sequence: request.sequence,
+    by,
+  });
+  await installation.catalog.intents.write(sessionId, 'lease', lease);
   const { manifest } = await readPoint(chain, request.sequence);
   const wanted = chosenDisks(manifest, request.disks);
   const { subscriptionId, resourceGroup } = request;
@@ -28,7 +38,7 @@ export async function openRestore(installation: Installation, sessionId: string)
       source,
     };
   });
-  const opened: OpenedRestore = { pool: request.location.toLowerCase(), disks };
+  const opened: OpenedRestore = { pool: request.location.toLowerCase(), lease, disks };
   await updateState(installation, sessionId, 'restore', (state) => ({ ...state, opened }));
   await installation.catalog.sessions.update(sessionId, (session) => ({
     ...session,
