@@ -42,8 +42,6 @@ export async function runCli(argv: readonly string[], around: Surroundings): Pro
   const program = new Command('holdfast')
     .description('Backup of Azure virtual machines')
     .version(packageJson.version)
-    .addOption(choice('-o, --output <format>', 'how to print', FORMATS).default('table'))
-    .option('--url <url>', 'address of the service (or HOLDFAST_URL; the key is HOLDFAST_KEY)')
     // An option belongs to the command it stands behind: --output of a restore is a file.
     .enablePositionalOptions()
     .showHelpAfterError('(add --help for help)')
@@ -55,10 +53,9 @@ export async function runCli(argv: readonly string[], around: Surroundings): Pro
     .hook('preAction', (program, action) => {
       // What stands behind the verb wins over what stands before it.
       for (const command of [program, action.parent, action]) {
-        const options: { output?: Format; url?: string } = command?.opts() ?? {};
-        if (command?.options.some((option) => option.long === '--output' && option.argChoices))
-          context.format = options.output ?? context.format;
-        url = options.url ?? url;
+        const given = takeGlobalOptions(command);
+        context.format = given.output ?? context.format;
+        url = given.url ?? url;
       }
     });
   for (const add of [
@@ -81,15 +78,39 @@ export async function runCli(argv: readonly string[], around: Surroundings): Pro
   }
 }
 
-/** The global options may stand behind the noun and the verb as well, where people type them. */
+interface GlobalOptions {
+  output?: Format;
+  url?: string;
+}
+
+/** The global options may stand before the noun, before the verb and behind it, where people type them. */
 function everywhere(program: Command): void {
   for (const noun of program.commands) {
-    for (const command of [noun, ...noun.commands]) {
-      if (!command.options.some((option) => option.long === '--output'))
-        command.addOption(choice('-o, --output <format>', 'how to print', FORMATS));
-      if (noun.name() !== 'repo') command.option('--url <url>', 'address of the service');
-    }
+    for (const command of [noun, ...noun.commands]) addGlobalOptions(command, noun.name() !== 'repo');
   }
+  addGlobalOptions(program, true);
+}
+
+/** A command that has its own --output keeps it. Without the service there is no address. */
+function addGlobalOptions(command: Command, service: boolean): void {
+  if (!command.options.some(({ long }) => long === '--output'))
+    command.addOption(choice('-o, --output <format>', 'how to print (default: table)', FORMATS));
+  if (service)
+    command.option('--url <url>', 'address of the service (or HOLDFAST_URL; the key is HOLDFAST_KEY)');
+}
+
+/** Takes the global options out of a command's own, which may go to the service as they are. */
+function takeGlobalOptions(command: Command | null): GlobalOptions {
+  if (!command) return {};
+  const options: GlobalOptions = command.opts();
+  const own = command.options.some(({ long, argChoices }) => long === '--output' && !argChoices);
+  const { output, url } = options;
+  delete options.url;
+  if (!own) delete options.output;
+  return {
+    ...(own || output === undefined ? {} : { output }),
+    ...(url === undefined ? {} : { url }),
+  };
 }
 
 function report(error: unknown, context: Context): ExitCode {

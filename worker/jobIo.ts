@@ -1,5 +1,5 @@
-import { AzureBlobStore } from '../lib/azure/blobs.ts';
 import { SnapshotDisk, UploadDisk } from '../lib/azure/diskAccess.ts';
+import { SasBlobStore } from '../lib/azure/sasBlobs.ts';
 import type { JobIo } from '../lib/datapath/jobIo.ts';
 import { HoldfastError, type JobSecrets, type JobSpec } from '../lib/model/index.ts';
 import { type Access, renewedSink, renewedSource, renewedStore } from './access.ts';
@@ -10,8 +10,8 @@ type Places = Pick<JobIo, 'chainKey' | 'data' | 'staging' | 'source' | 'lists' |
 export function openPlaces(spec: JobSpec, access: Access): Places {
   const base = {
     chainKey: Buffer.from(access.secrets.chainKey, 'base64'),
-    data: renewedStore(access, ({ dataUrl }) => AzureBlobStore.withSas(dataUrl)),
-    staging: renewedStore(access, ({ stagingUrl }) => AzureBlobStore.withSas(stagingUrl)),
+    data: renewedStore(access, ({ dataUrl }) => new SasBlobStore(dataUrl)),
+    staging: renewedStore(access, ({ stagingUrl }) => new SasBlobStore(stagingUrl)),
   };
   const { sizeBytes } = spec;
   if (spec.kind === 'restore') {

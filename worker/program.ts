@@ -1,4 +1,5 @@
 import { closeDiskConnections } from '../lib/azure/diskAccess.ts';
+import { LaneThreads } from '../lib/datapath/index.ts';
 import { type Clock, systemClock, toFailure } from '../lib/model/index.ts';
 import { AppClient, identityToken } from './appClient.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -7,7 +8,7 @@ import { runWorker, type WorkerParts } from './runWorker.ts';
 import type { WorkerSettings } from './settings.ts';
 
 export interface ProgramParts {
-  /** The module that the heartbeat's thread runs. */
+  /** The module that all threads run. */
   readonly entry: URL;
   readonly settings: WorkerSettings;
   readonly runJob: WorkerParts['runJob'];
@@ -35,6 +36,7 @@ export async function runProgram({
     log('error', 'heartbeat.broken', { message: error.message });
     process.exit(1);
   });
+  const threads = new LaneThreads(entry);
   const app = new AppClient(settings.appUrl, identityToken(settings.audience));
   log('info', 'worker.started', { node: process.version, pid: process.pid });
   try {
@@ -43,6 +45,7 @@ export async function runProgram({
       heartbeat,
       clock,
       runJob,
+      threads,
       stop: stop.signal,
       interruptMs: settings.interruptMs,
     });

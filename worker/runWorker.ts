@@ -1,4 +1,4 @@
-import type { JobIo } from '../lib/datapath/jobIo.ts';
+import type { JobIo, LaneThreads } from '../lib/datapath/index.ts';
 import {
   type ClaimAnswer,
   type Clock,
@@ -12,6 +12,7 @@ import { Access } from './access.ts';
 import { type AppClient, type AttemptOf, persist } from './appClient.ts';
 import { type Beat, type Heartbeat, Stopped } from './heartbeat.ts';
 import { openPlaces } from './jobIo.ts';
+import { laneAccess } from './lanes.ts';
 import { log } from './log.ts';
 
 export interface WorkerParts {
@@ -19,6 +20,8 @@ export interface WorkerParts {
   readonly heartbeat: Heartbeat;
   readonly clock: Clock;
   readonly runJob: (spec: JobSpec, io: JobIo) => Promise<JobResult>;
+  /** For the heavy part of jobs; without any it runs in this thread. */
+  readonly threads?: LaneThreads;
   /** Aborted to end the worker: after the running job was given back. */
   readonly stop: AbortSignal;
   readonly interruptMs: number;
@@ -79,7 +82,7 @@ async function work(parts: WorkerParts, job: ClaimedJob): Promise<boolean> {
 }
 
 async function run(
-  { runJob, stop, interruptMs }: WorkerParts,
+  { runJob, threads, stop, interruptMs }: WorkerParts,
   { spec, attempt, checkpoint }: ClaimedJob,
   access: Access,
   beat: Beat,
@@ -88,6 +91,7 @@ async function run(
   const signal = AbortSignal.any([stop, beat.signal]);
   const running = runJob(spec, {
     ...places,
+    lanes: threads?.forJob(laneAccess(spec, access)),
     attempt,
     checkpoint,
     saveCheckpoint: (state) => beat.saveCheckpoint(state),

@@ -24,7 +24,7 @@ export function diskNumbers(text: string, before: readonly number[] = []): numbe
 export function pointName(text: string): string {
   if (!/^[0-9a-z]+\/[1-9][0-9]*$/.test(text)) {
     throw new InvalidArgumentError(
-      'A restore point is named <chain>/<sequence>; "holdfast point list" shows them.',
+      'A restore point is named <chain>/<sequence>; "holdfast point list" and "holdfast repo ls" show them.',
     );
   }
   return text;

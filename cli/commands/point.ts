@@ -1,19 +1,20 @@
 import type { Command } from 'commander';
-import { restorePointName } from '../../lib/model/index.ts';
-import { type PointAnswer, pointAnswer } from '../answers.ts';
+import { type RestorePoint, restorePointName } from '../../lib/model/index.ts';
+import { pointAnswer } from '../answers.ts';
 import { type Context, printList } from '../context.ts';
 import { bytes, type Column, time } from '../output.ts';
 
 type Amount = 'sizeBytes' | 'readBytes' | 'storedBytes';
-const sum = (point: PointAnswer, amount: Amount): number =>
+const sum = (point: RestorePoint, amount: Amount): number =>
   point.disks.reduce((total, disk) => total + disk[amount], 0);
-const amount = (name: string, key: Amount): Column<PointAnswer> => ({
+const amount = (name: string, key: Amount): Column<RestorePoint> => ({
   name,
   value: (point) => sum(point, key),
   show: (point) => bytes(sum(point, key)),
 });
 
-const COLUMNS: readonly Column<PointAnswer>[] = [
+/** What is shown of a restore point, here and by `holdfast repo ls`. */
+export const POINT_COLUMNS: readonly Column<RestorePoint>[] = [
   { name: 'RESTORE POINT', value: restorePointName },
   { name: 'MACHINE', value: (point) => point.machineName },
   { name: 'KIND', value: (point) => point.kind },
@@ -40,6 +41,11 @@ export function pointCommand(parent: Command, context: Context): void {
         options.machine === undefined
           ? 'restorePoints'
           : `machines/${encodeURIComponent(options.machine)}/restorePoints`;
-      printList(context, COLUMNS, await context.api().list(path, pointAnswer), 'No restore points yet.');
+      printList(
+        context,
+        POINT_COLUMNS,
+        await context.api().list(path, pointAnswer),
+        'No restore points yet.',
+      );
     });
 }

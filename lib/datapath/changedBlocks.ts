@@ -9,7 +9,8 @@ export interface ListedRanges {
   readonly cleared: readonly ByteRange[];
 }
 
-interface PageSets {
+/** Blocks of a page. A block in both sets is read, and what the parent holds of it is not used: it is damaged there. */
+export interface PageSets {
   readonly read: BlockSet;
   readonly clear: BlockSet;
 }

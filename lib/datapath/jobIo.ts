@@ -1,5 +1,6 @@
 import type { JobProgress } from '../model/index.ts';
 import type { BlobStore } from '../repository/index.ts';
+import type { Lanes } from './lanes.ts';
 import type { DiskSink, DiskSource, PageLists } from './ports.ts';
 
 /** Everything a job touches, given from outside: the same job runs in a worker and inline in an activity. */
@@ -16,6 +17,8 @@ export interface JobIo {
   readonly lists?: PageLists;
   /** Restore: the disk in upload. */
   readonly sink?: DiskSink;
+  /** Threads for the heavy part of moves and restores; without any it runs in this thread. */
+  readonly lanes?: Lanes | undefined;
   /** Counts from 1. Part of the name of everything that the job writes. */
   readonly attempt: number;
   /** What the last attempt saved. */

@@ -1,6 +1,14 @@
 import { type ByteRange, GiB, HoldfastError } from '../model/index.ts';
-import { type BlockMap, type MapShape, pageRefs, pagesOf, type Ref } from '../repository/index.ts';
-import { blocksToMove, type ListedRanges, planPages } from './changedBlocks.ts';
+import {
+  type BlockMap,
+  blocksWithin,
+  type MapShape,
+  pageRefs,
+  pagesOf,
+  type Ref,
+} from '../repository/index.ts';
+import { BlockSet } from './blockSet.ts';
+import { blocksToMove, type ListedRanges, type PageSets, planPages } from './changedBlocks.ts';
 import type { PlannedPage } from './plannedPages.ts';
 import type { PageLists } from './ports.ts';
 
@@ -50,7 +58,8 @@ export async function listWindow(
     from < end ? checked(await lists.allocated({ offset: from, length: end - from }, signal), from, end) : [];
   if (whole || !parent) {
     const changed = await allocated(start);
-    const pages = planPages(blocksToMove({ changed, cleared: [] }, shape), parents).filter(
+    const sets = blocksToMove({ changed, cleared: [] }, shape);
+    const pages = planPages(withDamaged(sets, window, shape, parent, whole), parents).filter(
       ({ read }) => read.size > 0,
     );
     return { pages, allocatedBytes: changed.reduce((sum, { length }) => sum + length, 0) };
@@ -62,7 +71,37 @@ export async function listWindow(
     start < grownFrom ? await lists.changed({ offset: start, length: grownFrom - start }, signal) : ranges;
   const changed = [...checked(both.changed, start, grownFrom), ...(await allocated(grownFrom))];
   const cleared = checked(both.cleared, start, grownFrom);
-  return { pages: planPages(blocksToMove({ changed, cleared }, shape), parents), allocatedBytes: 0 };
+  const sets = blocksToMove({ changed, cleared }, shape);
+  return { pages: planPages(withDamaged(sets, window, shape, parent, whole), parents), allocatedBytes: 0 };
+}
+
+/**
+ * Adds the blocks that are damaged in the parent: they are read, and marked `read` and `clear` at once, so that what the
+ * parent holds is not used again. Of a whole read only those that are read anyway: the others become absent.
+ */
+function withDamaged(
+  sets: Map<number, PageSets>,
+  { from, to }: Window,
+  { pageBlocks, sizeBytes, blockBytes }: MapShape,
+  parent: BlockMap | null,
+  whole: boolean,
+): Map<number, PageSets> {
+  const end = Math.min(to * pageBlocks, Math.ceil(sizeBytes / blockBytes));
+  for (const block of blocksWithin(parent?.damaged ?? [], from * pageBlocks, end)) {
+    const page = Math.floor(block / pageBlocks);
+    const place = block % pageBlocks;
+    let known = sets.get(page);
+    if (!known) {
+      if (whole) continue;
+      known = { read: new BlockSet(pageBlocks), clear: new BlockSet(pageBlocks) };
+      sets.set(page, known);
+    }
+    // Wholly cleared by the guest: absent, and nothing to read.
+    if (!known.read.has(place) && (whole || known.clear.has(place))) continue;
+    known.read.add(place);
+    known.clear.add(place);
+  }
+  return sets;
 }
 
 /** A list that leaves its window, or is out of order, cannot be trusted at all. */

@@ -2,20 +2,16 @@ import { type BlobStore, createOnce, type FinishedPack } from '../repository/ind
 import { writtenTwice } from './planFile.ts';
 import { UnderWay } from './underWay.ts';
 
-const AT_ONCE = 3;
-
-/** Stores packs while the next ones are being filled; at most three wait in memory. */
+/** Stores packs while the next ones are being filled; at most `atOnce` wait in memory. */
 export class PackUploads {
-  /** Bytes stored so far. */
-  storedBytes = 0;
-  packs = 0;
   readonly #data: BlobStore;
   readonly #signal: AbortSignal;
-  readonly #underWay = new UnderWay(AT_ONCE);
+  readonly #underWay: UnderWay;
 
-  constructor(data: BlobStore, signal: AbortSignal) {
+  constructor(data: BlobStore, signal: AbortSignal, atOnce: number) {
     this.#data = data;
     this.#signal = signal;
+    this.#underWay = new UnderWay(atOnce);
   }
 
   /**
@@ -38,8 +34,6 @@ export class PackUploads {
 
   async #store({ name, bytes }: FinishedPack, stored: () => void): Promise<void> {
     if ((await createOnce(this.#data, name, bytes, this.#signal)) === 'taken') throw writtenTwice(name);
-    this.storedBytes += bytes.length;
-    this.packs++;
     stored();
   }
 }

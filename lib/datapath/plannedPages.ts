@@ -14,7 +14,7 @@ export interface PlannedPage {
   readonly page: number;
   /** Blocks to read from the snapshot. */
   readonly read: BlockSet;
-  /** Blocks that became absent without being read. */
+  /** Blocks that became absent without being read; a block that is also in `read` is damaged in the parent. */
   readonly clear: BlockSet;
   /** The parent's page: what it starts from (changed blocks), or what equal blocks are recognised by (whole read). */
   readonly parent: Ref | null;

@@ -5,9 +5,10 @@ export interface DiskSource {
   readonly sizeBytes: number;
   /**
    * Reads `length` bytes at `offset` (both multiples of 512). May be called many times in parallel; retries transient
-   * failures itself; `accessExpired` when the SAS is refused, so that the caller can ask for a fresh one.
+   * failures itself; `accessExpired` when the SAS is refused, so that the caller can ask for a fresh one. `into`: memory that
+   * may be used, and is then the beginning of the answer's; it is the source's until the promise is settled.
    */
-  read(offset: number, length: number, signal?: AbortSignal): Promise<Buffer>;
+  read(offset: number, length: number, signal?: AbortSignal, into?: Buffer): Promise<Buffer>;
 }
 
 /** What the platform says of a snapshot's content. Ranges are half-open, ascending, disjoint, cut at the window. */

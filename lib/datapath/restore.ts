@@ -1,20 +1,15 @@
 import { z } from 'zod';
 import { HoldfastError, MiB, type RestoreResult, type RestoreSpec } from '../model/index.ts';
-import {
-  BlockReader,
-  type ChainData,
-  type DiskBlock,
-  decodeChainKeys,
-  pagesOf,
-  readPageTable,
-} from '../repository/index.ts';
+import { type BlockMap, decodeChainKeys, pageRefs, pagesOf, readPageTable } from '../repository/index.ts';
+import { restoreWhatIsThere } from './damagedRestore.ts';
 import type { JobIo } from './jobIo.ts';
-import { UnderWay } from './underWay.ts';
+import type { PageRestored } from './lanes.ts';
+import { runLanes } from './runLanes.ts';
 
 /** A checkpoint is saved after about so many bytes. */
 const CHECKPOINT_BYTES = 256 * MiB;
-/** One write to the disk. */
-const MAX_WRITE = 4 * MiB;
+/** Plain bytes that are read ahead, and writes under way, of all lanes together. */
+const READ_AHEAD = 64 * MiB;
 const WRITES_AT_ONCE = 8;
 
 const checkpointSchema = z.object({ page: z.number(), writtenBytes: z.number(), blocks: z.number() });
@@ -38,60 +33,95 @@ export async function runRestore(spec: RestoreSpec, io: JobIo): Promise<RestoreR
   ) {
     throw invalid(spec, 'its page table is for something else');
   }
-  const chain: ChainData = {
-    id: spec.chain.id,
-    keys,
-    blockBytes: map.blockBytes,
-    pageBlocks: map.pageBlocks,
-    data,
-  };
-  const reader = new BlockReader(chain);
-  const writes = new UnderWay(WRITES_AT_ONCE);
+  if (spec.allowDamaged) return restoreWhatIsThere(spec, io, map, sink);
   const saved = checkpointSchema.safeParse(io.checkpoint);
   const start = saved.success ? saved.data : { page: spec.pageFrom, writtenBytes: 0, blocks: 0 };
-  let { writtenBytes, blocks } = start;
+  const done = new DonePages(start);
+  let writtenBytes = start.writtenBytes;
   let savedAt = writtenBytes;
-  let page = start.page;
-  try {
-    for await (const run of reader.read(map, start.page, spec.pageTo, signal)) {
-      const pageOfRun = Math.floor((run[0]?.block ?? 0) / map.pageBlocks);
-      // Runs come in the order of pages: what precedes this page is complete once its writes are.
-      if (pageOfRun > page && writtenBytes - savedAt >= CHECKPOINT_BYTES) {
-        await writes.done();
-        page = pageOfRun;
-        savedAt = writtenBytes;
-        await io.saveCheckpoint({ page, writtenBytes, blocks });
+  let saving: Promise<void> = Promise.resolve();
+  const places = { chain: spec.chain.id, blockBytes: map.blockBytes, keys, data, staging, sink };
+  await runLanes(io, places, {
+    setup: (_, lanes) => ({
+      kind: 'restore',
+      table: spec.table,
+      readAhead: READ_AHEAD / lanes,
+      writes: Math.max(2, Math.floor(WRITES_AT_ONCE / lanes)),
+    }),
+    work: pagesWithBlocks(map, start.page, spec.pageTo, done, signal),
+    report: (report) => {
+      if (report.kind === 'written') {
+        writtenBytes += report.bytes;
+        io.progress({ doneBytes: writtenBytes, readBytes: 0, storedBytes: 0 });
       }
-      for (const piece of pieces(run, map.blockBytes, map.sizeBytes)) {
-        await writes.add(sink.write(piece.offset, piece.bytes, signal));
-        writtenBytes += piece.bytes.length;
-      }
-      blocks += run.length;
-      io.progress({ doneBytes: writtenBytes, readBytes: 0, storedBytes: 0 });
-    }
-    await writes.done();
-  } finally {
-    await writes.settle();
-  }
-  return { kind: 'restore', writtenBytes, blocks };
+      if (report.kind !== 'restored') return;
+      const next = done.add(report);
+      if (next.writtenBytes - savedAt < CHECKPOINT_BYTES) return;
+      savedAt = next.writtenBytes;
+      // One after the other: the last that is saved is the furthest.
+      saving = saving.then(() => io.saveCheckpoint(next));
+      return saving;
+    },
+  });
+  return { kind: 'restore', writtenBytes: done.all.writtenBytes, blocks: done.all.blocks };
 }
 
-/** Neighbouring blocks as one piece of at most 4 MiB; the disk's last block is cut at its end. */
-function* pieces(
-  run: readonly DiskBlock[],
-  blockBytes: number,
-  sizeBytes: number,
-): Iterable<{ offset: number; bytes: Buffer }> {
-  const inOrder = run.toSorted((a, b) => a.block - b.block);
-  for (let i = 0; i < inOrder.length; ) {
-    const first = inOrder[i]?.block ?? 0;
-    let count = 1;
-    while (inOrder[i + count]?.block === first + count && (count + 1) * blockBytes <= MAX_WRITE) count++;
-    const parts = inOrder.slice(i, i + count).map(({ bytes }) => bytes);
-    const joined = parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
-    const offset = first * blockBytes;
-    yield { offset, bytes: joined.subarray(0, Math.min(joined.length, sizeBytes - offset)) };
-    i += count;
+interface Checkpoint {
+  readonly page: number;
+  readonly writtenBytes: number;
+  readonly blocks: number;
+}
+
+/** Pages are done in any order; a checkpoint says up to where all are. */
+class DonePages {
+  /** Everything that is done. */
+  all: { writtenBytes: number; blocks: number };
+  #next: Checkpoint;
+  readonly #ahead: PageRestored[] = [];
+  readonly #order: number[] = [];
+
+  constructor(start: Checkpoint) {
+    this.#next = start;
+    this.all = { writtenBytes: start.writtenBytes, blocks: start.blocks };
+  }
+
+  /** Pages that were handed out, in order. */
+  expect(page: number): void {
+    this.#order.push(page);
+  }
+
+  add(report: PageRestored): Checkpoint {
+    this.all = {
+      writtenBytes: this.all.writtenBytes + report.writtenBytes,
+      blocks: this.all.blocks + report.blocks,
+    };
+    this.#ahead.push(report);
+    for (;;) {
+      const at = this.#ahead.findIndex(({ page }) => page === this.#order[0]);
+      const found = this.#ahead[at];
+      if (!found) return this.#next;
+      this.#ahead.splice(at, 1);
+      this.#order.shift();
+      const { writtenBytes, blocks } = this.#next;
+      this.#next = {
+        page: found.page + 1,
+        writtenBytes: writtenBytes + found.writtenBytes,
+        blocks: blocks + found.blocks,
+      };
+    }
+  }
+}
+
+async function* pagesWithBlocks(
+  map: BlockMap,
+  from: number,
+  to: number,
+  done: DonePages,
+  signal: AbortSignal,
+): AsyncGenerator<number> {
+  for await (const { page } of pageRefs(map, from, to, signal)) {
+    done.expect(page);
+    yield page;
   }
 }
 

@@ -1,6 +1,5 @@
 import { MiB } from '../model/index.ts';
 import {
-  blocksOf,
   inOrder,
   type MapObjects,
   type MapShape,
@@ -9,71 +8,80 @@ import {
   packName,
   type SizedTask,
 } from '../repository/index.ts';
+import type { BlockSet } from './blockSet.ts';
+import type { Strip } from './lanes.ts';
 import type { PlannedPage } from './plannedPages.ts';
-import type { DiskSource } from './ports.ts';
-import { padTo, readExactly } from './sourceBlocks.ts';
+import type { ShardPages } from './shardPages.ts';
 
-/** Neighbouring blocks are read in one request of at most so many bytes. */
-const MAX_READ = 4 * MiB;
-const IN_FLIGHT = { bytes: 32 * MiB, tasks: 48 };
+/** What a lane takes at a time. */
+const STRIP_BYTES = 16 * MiB;
+const PARENTS_AHEAD = { bytes: 32, tasks: 32 };
+const DIGEST_BYTES = 24;
 
 /** What the parent holds of a page: its references, and a way to a block's digest. */
-export interface ParentPage {
+interface ParentPage {
   readonly content: Page;
   /** Digest of the block in place `block`, null when it is absent. */
   digest(block: number): Buffer | null;
 }
 
-/** What arrives from the disk, in disk order: the begin of a page, then the blocks that were read of it. */
-export type ShardRead =
-  | { readonly kind: 'page'; readonly planned: PlannedPage; readonly parent: ParentPage | null }
-  /** `bytes`: whole blocks from place `first` of the page; the disk's last block is padded. `read`: bytes really read. */
-  | { readonly kind: 'blocks'; readonly first: number; readonly bytes: Buffer; readonly read: number };
-
-/** Reads a shard's blocks, several requests ahead, in disk order, with bounded memory. */
-export function readShard(
-  pages: readonly PlannedPage[],
+/** Begins the pages of a shard one after the other, and cuts what is to be read of them into strips, in disk order. */
+export async function* stripsOf(
+  planned: readonly PlannedPage[],
   shape: MapShape,
-  input: { source: DiskSource; maps: MapObjects; chain: string; signal: AbortSignal },
-): AsyncGenerator<ShardRead> {
-  return inOrder(tasks(pages, shape, input), IN_FLIGHT, input.signal);
+  { pages, maps, chain, signal }: { pages: ShardPages; maps: MapObjects; chain: string; signal: AbortSignal },
+): AsyncGenerator<Strip> {
+  const parents = inOrder(parentTasks(planned, maps, chain, signal), PARENTS_AHEAD, signal);
+  for await (const { page, parent } of parents) {
+    const toRead = pages.begin(page, parent?.content ?? null);
+    yield* cut(page.page, toRead, Math.max(1, STRIP_BYTES / shape.blockBytes), parent);
+  }
 }
 
-async function* tasks(
-  pages: readonly PlannedPage[],
-  shape: MapShape,
-  {
-    source,
-    maps,
-    chain,
-    signal,
-  }: { source: DiskSource; maps: MapObjects; chain: string; signal: AbortSignal },
-): AsyncGenerator<SizedTask<ShardRead>> {
-  const { blockBytes, pageBlocks, sizeBytes } = shape;
-  for (const planned of pages) {
-    yield {
-      bytes: 0,
-      run: async () => ({ kind: 'page', planned, parent: await openParent(planned, maps, chain, signal) }),
-    };
-    for (const [first, count] of planned.read.runs(Math.max(1, MAX_READ / blockBytes))) {
-      const block = planned.page * pageBlocks + first;
-      if (block + count > blocksOf(shape)) throw new RangeError('the plan reads past the end of the disk');
-      const offset = block * blockBytes;
-      const length = Math.min(count * blockBytes, sizeBytes - offset);
-      yield {
-        bytes: count * blockBytes,
-        run: async () => {
-          const bytes = padTo(await readExactly(source, offset, length, signal), count * blockBytes);
-          return { kind: 'blocks', first, bytes, read: length };
-        },
-      };
+function* cut(page: number, toRead: BlockSet, most: number, parent: ParentPage | null): Generator<Strip> {
+  let runs: [number, number][] = [];
+  let blocks = 0;
+  for (const run of toRead.runs(most)) {
+    if (blocks + run[1] > most && blocks > 0) {
+      yield strip(page, runs, parent);
+      runs = [];
+      blocks = 0;
+    }
+    runs.push(run);
+    blocks += run[1];
+  }
+  if (blocks > 0) yield strip(page, runs, parent);
+}
+
+function strip(page: number, runs: [number, number][], parent: ParentPage | null): Strip {
+  const known: number[] = [];
+  const digests: Buffer[] = [];
+  if (parent) {
+    for (const [first, count] of runs) {
+      for (let place = first; place < first + count; place++) {
+        const digest = parent.digest(place);
+        if (digest?.length !== DIGEST_BYTES) continue;
+        known.push(place);
+        digests.push(digest);
+      }
     }
   }
+  return { page, runs, known: Uint16Array.from(known), digests: new Uint8Array(Buffer.concat(digests)) };
+}
+
+async function* parentTasks(
+  planned: readonly PlannedPage[],
+  maps: MapObjects,
+  chain: string,
+  signal: AbortSignal,
+): AsyncGenerator<SizedTask<{ page: PlannedPage; parent: ParentPage | null }>> {
+  for (const page of planned)
+    yield { bytes: 1, run: async () => ({ page, parent: await openParent(page, maps, chain, signal) }) };
 }
 
 /** Loads the parent's page, and the indexes of the packs whose digests will be compared. */
 async function openParent(
-  { parent, read }: PlannedPage,
+  { parent, read, clear }: PlannedPage,
   maps: MapObjects,
   chain: string,
   signal: AbortSignal,
@@ -83,7 +91,8 @@ async function openParent(
   const needed = new Map<string, PackId>();
   for (const block of read) {
     const ref = content.get(block);
-    if (ref) needed.set(packName(chain, ref.pack), ref.pack);
+    // In both sets: damaged in the parent, and not to be used again.
+    if (ref && !clear.has(block)) needed.set(packName(chain, ref.pack), ref.pack);
   }
   const indexes = new Map(
     await Promise.all(
@@ -93,7 +102,7 @@ async function openParent(
   return {
     content,
     digest: (block) => {
-      const ref = content.get(block);
+      const ref = clear.has(block) ? null : content.get(block);
       return ref ? (indexes.get(ref.pack)?.digest(ref.ordinal) ?? null) : null;
     },
   };

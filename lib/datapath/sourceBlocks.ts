@@ -7,8 +7,9 @@ export async function readExactly(
   offset: number,
   length: number,
   signal: AbortSignal,
+  into?: Buffer,
 ): Promise<Buffer> {
-  const bytes = await source.read(offset, length, signal);
+  const bytes = await source.read(offset, length, signal, into);
   if (bytes.length !== length) {
     throw new HoldfastError(
       'unavailable',

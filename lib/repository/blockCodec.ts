@@ -1,4 +1,5 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { compressInto, compressRoom, expandInto } from './keptZstd.ts';
 
 export const CODEC_RAW = 0;
 export const CODEC_ZSTD = 1;
@@ -7,26 +8,26 @@ export type Codec = typeof CODEC_RAW | typeof CODEC_ZSTD;
 /** A block is stored raw unless zstd shrinks it to less than this share. */
 const WORTH_IT = 0.97;
 
-/** Level 1, into one output buffer. */
+/** Memory for what a block is compressed to, used again by the next. */
+let room = Buffer.alloc(0);
+
+/** Level 1. `stored` is the block itself, or memory that the next call writes to. */
 export function compressBlock(block: Buffer): { codec: Codec; stored: Buffer } {
-  const packed = zstdCompressSync(block, {
-    chunkSize: block.length + (block.length >> 7) + 512,
-    pledgedSrcSize: block.length,
-    params: { [constants.ZSTD_c_compressionLevel]: 1 },
-  });
+  if (room.length < compressRoom(block.length)) room = Buffer.allocUnsafeSlow(compressRoom(block.length));
+  const packed = compressInto(block, room);
   return packed.length > block.length * WORTH_IT
     ? { codec: CODEC_RAW, stored: block }
     : { codec: CODEC_ZSTD, stored: packed };
 }
 
-/** Throws a `RangeError` unless the result has exactly `length` bytes. */
-export function expandBlock(codec: number, stored: Buffer, length: number): Buffer {
+/** Throws a `RangeError` unless the result has exactly `length` bytes. `into`: memory that may be used for it, `length` bytes. */
+export function expandBlock(codec: number, stored: Buffer, length: number, into?: Buffer): Buffer {
   if (codec !== CODEC_RAW && codec !== CODEC_ZSTD)
     throw new RangeError(`is packed with the unknown codec ${codec}`);
   const block =
     codec === CODEC_RAW
       ? stored
-      : zstdDecompressSync(stored, { chunkSize: length + 64, maxOutputLength: length + 1 });
+      : expandInto(stored, into?.length === length ? into : Buffer.allocUnsafeSlow(length));
   if (block.length !== length) throw new RangeError(`has ${block.length} bytes instead of ${length}`);
   return block;
 }

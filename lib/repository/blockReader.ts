@@ -26,6 +26,9 @@ export interface DiskBlock {
   readonly bytes: Buffer;
 }
 
+/** Buffers of `blockBytes` bytes. Whoever is done with a block may put it back. */
+export type BlockMemory = Buffer[];
+
 interface Wanted {
   readonly block: number;
   readonly ordinal: number;
@@ -48,10 +51,12 @@ export class BlockReader {
   readonly #maps: MapObjects;
   readonly #generations: PackGenerations;
   readonly #inFlight: typeof IN_FLIGHT;
+  readonly #memory: BlockMemory | undefined;
   readonly #headers = new Recent<ObjectSeal>(SEALS_KEPT, () => 1);
 
-  /** `inFlight`: plain bytes, and requests, that are read ahead at most. */
-  constructor(chain: ChainData, maps = new MapObjects(chain), inFlight = IN_FLIGHT) {
+  /** `inFlight`: plain bytes, and requests, that are read ahead at most. `memory`: to be used for blocks. */
+  constructor(chain: ChainData, maps = new MapObjects(chain), inFlight = IN_FLIGHT, memory?: BlockMemory) {
+    this.#memory = memory;
     this.#chain = chain;
     this.#maps = maps;
     this.#inFlight = inFlight;
@@ -166,7 +171,7 @@ export class BlockReader {
       const { offset, length } = index.extent(ordinal);
       const sealed = bytes.subarray(offset - start, offset - start + length);
       const plain = decoding(name, `block ${ordinal}`, () =>
-        expandBlock(index.codecs[ordinal] ?? 0, seal.open(ordinal, sealed), blockBytes),
+        expandBlock(index.codecs[ordinal] ?? 0, seal.open(ordinal, sealed), blockBytes, this.#memory?.pop()),
       );
       if (!blockDigest(keys, plain).equals(index.digest(ordinal)))
         throw corruptObject(name, `block ${ordinal} has another digest`);

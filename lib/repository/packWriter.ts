@@ -1,5 +1,5 @@
 import { MiB } from '../model/index.ts';
-import { CODEC_RAW, compressBlock, expandBlock } from './blockCodec.ts';
+import { compressBlock, expandBlock } from './blockCodec.ts';
 import { corruptObject } from './damage.ts';
 import type { ChainKeys } from './keys.ts';
 import { type PackId, packName } from './names.ts';
@@ -26,6 +26,9 @@ export interface PackOptions {
 /** Memory for a pack that is closed at `PACK_BYTES`, with its last block and its index. */
 export const packSpace = (blockBytes: number): Buffer =>
   Buffer.allocUnsafe(PACK_BYTES + blockBytes + TAG_BYTES + 256 * 1024);
+
+/** What a block is expanded to for comparing, used again by the next. */
+let compared = Buffer.alloc(0);
 
 /** Builds one pack: blocks in disk order, each compressed and sealed on its own, then the index. */
 export class PackWriter {
@@ -54,7 +57,8 @@ export class PackWriter {
     this.#index.add(stored.length, codec, digest);
     if (this.#compare) {
       const again = this.#records.reopen(ordinal);
-      if (!(codec === CODEC_RAW ? again : expandBlock(codec, again, block.length)).equals(block)) {
+      if (compared.length !== block.length) compared = Buffer.allocUnsafeSlow(block.length);
+      if (!expandBlock(codec, again, block.length, compared).equals(block)) {
         throw corruptObject(this.name, `block ${ordinal} does not decode to its source; nothing was stored`);
       }
     }

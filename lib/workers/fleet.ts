@@ -113,6 +113,8 @@ export class Fleet {
       if (worker) return { wait: false, worker };
       await this.#intents.resolve(sessionId, 'worker', intentKey(pool.name, slot));
     }
+    // A session may end before its VM is at rest, and nobody watches from then on: whoever waits for the slot does.
+    for (const row of rows) if (row.value.state === 'releasing') await this.#finish(row);
     const holders = rows.flatMap(({ value }) => (value.holder ? [value.holder] : []));
     const reason = `All ${pool.max} workers of pool ${pool.name} are taken, by sessions ${holders.join(', ')}.`;
     return { wait: true, reason };

@@ -106,6 +106,20 @@ describe('the fleet', () => {
     expect(await fleet.acquire(c, pool)).toMatchObject({ wait: false });
   });
 
+  it('a slot whose session ended before its VM was at rest is freed by who waits for one', async () => {
+    const { fleet, catalog, machines, launch } = open();
+    await launch(a);
+    await launch(b, 1);
+    for (const session of [a, b]) expect(await fleet.release(session, pool)).toEqual({ done: false });
+    // Nobody watches the releases, and no sweep comes.
+    expect(await fleet.acquire(c, pool)).toMatchObject({ wait: true });
+    machines.settle();
+    const looks = [await fleet.acquire(c, pool), await fleet.acquire(c, pool)];
+    expect(looks.map(({ wait }) => wait)).toEqual([true, false]);
+    expect((await catalog.workers.list('west')).map(({ value }) => value.holder)).toEqual([c, null]);
+    expect(machines.calls.filter((call) => call.startsWith('deallocate'))).toHaveLength(1);
+  });
+
   it('sessions that ask at once get different slots', async () => {
     const { fleet, catalog } = open();
     const answers = await Promise.all([a, b, c, d].map((session) => fleet.acquire(session, pool)));

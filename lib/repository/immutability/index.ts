@@ -30,7 +30,6 @@ export {
   lockedUntil,
   type VersionInfo,
 } from './lockableStore.ts';
-export { LockingMeta } from './lockingMeta.ts';
 export { openVersioned } from './openVersioned.ts';
 export { PointLocks, type PointLocksOptions } from './pointLocks.ts';
 export { VersionedView } from './versionedView.ts';
