@@ -36,6 +36,18 @@ export type PolicyAnswer = z.infer<typeof policyAnswer>;
 
 /** What a start answers with: 202 and the session. */
 export const startedAnswer = z.object({ id: z.string() }).loose();
+export const repositoryAnswer = z
+  .object({
+    id: z.string(),
+    mode: z.string(),
+    owner: z.string().nullable(),
+    slots: z.array(z.object({ id: z.string() }).loose()),
+    meta: z.string(),
+    data: z.string(),
+  })
+  .loose();
+export type RepositoryAnswer = z.infer<typeof repositoryAnswer>;
+
 /** What the dry run of a backup answers with: what would be read, and why so. */
 export const backupPreviewAnswer = z
   .object({

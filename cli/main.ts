@@ -7,6 +7,7 @@ import { machineCommand } from './commands/machine.ts';
 import { choice } from './commands/options.ts';
 import { pointCommand } from './commands/point.ts';
 import { policyCommand } from './commands/policy.ts';
+import { repositoryCommand } from './commands/repository.ts';
 import { restoreCommand } from './commands/restore.ts';
 import { sessionCommand } from './commands/session.ts';
 import { findConnection } from './connection.ts';
@@ -65,6 +66,7 @@ export async function runCli(argv: readonly string[], around: Surroundings): Pro
     restoreCommand,
     sessionCommand,
     policyCommand,
+    repositoryCommand,
   ]) {
     add(program, context);
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { TokenCredential } from '@azure/core-auth';
-import { AzureBlobStore, type KeyVault } from '../azure/index.ts';
+import { AzureBlobStore, type KeyVault, KeyVaultKeys } from '../azure/index.ts';
 import type { Catalog } from '../catalog/index.ts';
 import { type Clock, HoldfastError, isHoldfastError } from '../model/index.ts';
 import {
@@ -9,6 +9,7 @@ import {
   type Repository,
   rememberRepository,
   takeOwnership,
+  type Unlock,
 } from '../repository/index.ts';
 import type { Settings } from './settings.ts';
 
@@ -41,7 +42,7 @@ export async function openOwnRepository({
     `${settings.HOLDFAST_REPOSITORY_ENDPOINT}/${settings.HOLDFAST_DATA_CONTAINER}`,
     credential,
   );
-  const unlock = { password: await vault.getSecret(settings.HOLDFAST_PASSWORD_SECRET) };
+  const { unlock, ...founding } = await waysIn({ settings, credential, vault });
   const remembered = (await catalog.installation.repository()) !== null;
   const repository = await openOrFound();
   const { id, mode, fingerprint, counter } = rememberRepository(repository);
@@ -57,13 +58,25 @@ export async function openOwnRepository({
       if (!isHoldfastError(error, 'missingObject') || remembered) throw error;
     }
     try {
-      return await createRepository({ meta, data, unlock, now: clock.now() });
+      return await createRepository({ meta, data, unlock, ...founding, now: clock.now() });
     } catch (error) {
       // Another instance of the app was first.
       if (!isHoldfastError(error, 'alreadyExists')) throw error;
       return openRepository({ meta, data, unlock });
     }
   }
+}
+
+/** What opens the repository: the Key Vault key where one is named, else the password. */
+async function waysIn({
+  settings,
+  credential,
+  vault,
+}: Pick<Parts, 'settings' | 'credential' | 'vault'>): Promise<{ unlock: Unlock; keyVaultKey?: string }> {
+  const name = settings.HOLDFAST_REPOSITORY_KEY;
+  if (name === '') return { unlock: { password: await vault.getSecret(settings.HOLDFAST_PASSWORD_SECRET) } };
+  const keyVault = new KeyVaultKeys(settings.HOLDFAST_KEY_VAULT_URL, credential);
+  return { unlock: { keyVault }, keyVaultKey: keyVault.keyId(name) };
 }
 
 /** The key that seals snapshot tags: any secret of at least 16 characters, hashed to 32 bytes. */
