@@ -73,7 +73,7 @@ async function waysIn({
   credential,
   vault,
 }: Pick<Parts, 'settings' | 'credential' | 'vault'>): Promise<{ unlock: Unlock; keyVaultKey?: string }> {
-  const name = settings.HOLDFAST_REPOSITORY_KEY;
+  const name = settings.HOLDFAST_KEY_VAULT_KEY_NAME;
   if (name === '') return { unlock: { password: await vault.getSecret(settings.HOLDFAST_PASSWORD_SECRET) } };
   const keyVault = new KeyVaultKeys(settings.HOLDFAST_KEY_VAULT_URL, credential);
   return { unlock: { keyVault }, keyVaultKey: keyVault.keyId(name) };

@@ -40,7 +40,7 @@ export const settingsSchema = z.object({
   HOLDFAST_KEY_VAULT_URL: httpsUrl,
   HOLDFAST_PASSWORD_SECRET: z.string().default('holdfast-repository-password'),
   /** Name of a Key Vault key that opens the repository instead of the password; empty: the password does. */
-  HOLDFAST_REPOSITORY_KEY: z.string().default(''),
+  HOLDFAST_KEY_VAULT_KEY_NAME: z.string().default(''),
   HOLDFAST_INSTALLATION_KEY_SECRET: z.string().default('holdfast-installation-key'),
   HOLDFAST_WORKER_RESOURCE_GROUP: z.string().min(1),
   /** Subscription of the worker resource group; the first protected one when empty. */
