@@ -145,13 +145,15 @@ export class ShardPages {
   /** What a next attempt need not do again: blocks whose packs are stored, and these packs. */
   encode(): Buffer {
     const pages = new Map(this.#kept);
-    let [stored, zeros, reused] = [this.#stored, this.#zeros, this.#reused];
+    let stored = this.#stored;
+    let readBytes = this.readBytes;
     for (const page of this.#open.values()) {
       stored -= page.waiting.size;
+      readBytes -= page.waiting.size * this.#chain.blockBytes;
       pages.set(page.planned.page, kept(settled(page, this.#whole)));
     }
     const writer = new ByteWriter(64 * 1024);
-    for (const count of [stored, reused, zeros, this.readBytes, pages.size]) writer.varint(count);
+    for (const count of [stored, this.#reused, this.#zeros, Math.max(0, readBytes), pages.size]) writer.varint(count);
     for (const [page, { changed, done, content }] of pages)
       writer.varint(page).u8(changed ? 1 : 0).bytes(done).varint(content.length).bytes(content);
     writer.varint(this.#packs.size);

@@ -2,7 +2,9 @@ import { isHoldfastError } from '../model/index.ts';
 import type { BlobStore } from './blobStore.ts';
 import { checkChain } from './checkChain.ts';
 import { type CheckDepth, CheckReport, type CheckResult } from './checkReport.ts';
-import type { Unlock } from './descriptor.ts';
+import { corruptObject } from './damage.ts';
+import { descriptorSchema, type Unlock } from './descriptor.ts';
+import { authenticateDocument, readDocument } from './document.ts';
 import { CHAINS, chainName, DESCRIPTOR, LEASES, OWNER, parsePointName, pointsPrefix } from './names.ts';
 import { readOwner } from './owner.ts';
 import { openRepository, type RememberedRepository, type Repository } from './repository.ts';
@@ -47,7 +49,7 @@ export async function checkOpenRepository(
 ): Promise<void> {
   const { meta, data } = repository;
   const all = chains ?? (await chainIds(meta, signal));
-  await report.guard(() => readOwner(repository));
+  await checkDocuments(repository, report, { chains: all, signal });
   for (const chain of all) {
     report.chains++;
     if ((await meta.stat(chainName(chain), { signal })) === null) {
@@ -63,6 +65,25 @@ export async function checkOpenRepository(
     const chain = /^chains\/([^/]+)\//.exec(name)?.[1];
     if (chain === undefined || !all.has(chain)) report.unneeded(name, 'belongs to no chain');
   }
+}
+
+/** The descriptor, which was read before the repository could be opened, is still as it was; the owner is authentic. */
+export async function checkDocuments(
+  repository: Repository,
+  report: CheckReport,
+  { chains, signal }: { chains: Iterable<string>; signal?: AbortSignal | undefined },
+): Promise<void> {
+  const { meta, keys, id } = repository;
+  const sound = await report.guard(async () => {
+    const { bytes } = await meta.read(DESCRIPTOR, undefined, { signal });
+    const descriptor = readDocument(DESCRIPTOR, bytes, descriptorSchema);
+    authenticateDocument(keys.document, DESCRIPTOR, bytes);
+    if (descriptor.id !== id) throw corruptObject(DESCRIPTOR, `it is of repository ${descriptor.id}`);
+    return true;
+  });
+  for (const chain of sound ? [] : chains)
+    for (const point of await pointNames(meta, chain)) report.affects(DESCRIPTOR, point);
+  await report.guard(() => readOwner(repository));
 }
 
 /** Ids of all chains of which there is any object in meta. */

@@ -61,8 +61,8 @@ describe('verification marks exactly what needs the damaged object', () => {
       const copy = await damagedCopy(lab, 'data', pack, () => null);
       const { findings, damaged } = await verifyRepository(copy.chain.repository, { depth, clock });
       const expected = placesOf((place) => place.pack === pack);
-      expect(await marked(copy), pack).toEqual(expected);
-      const points = [...new Set(expected.map((place) => Number(place.split('/')[0])))].sort();
+      expect(await marked(copy), `pack ${pack}`).toEqual(expected);
+      const points = [...new Set(expected.map((place) => Number(place.split('/')[0])))].sort((a, b) => a - b);
       expect(damaged.map(({ sequence }) => sequence)).toEqual(points);
       expect(findings.map(({ object }) => object)).toEqual([pack]);
       expect(findings[0]?.points.toSorted()).toEqual(points.map((sequence) => `${lab.chain.id}/${sequence}`));
@@ -74,7 +74,7 @@ describe('verification marks exactly what needs the damaged object', () => {
       // The first byte behind the header belongs to block 0.
       const copy = await damagedCopy(lab, 'data', pack, flip(41));
       await verifyRepository(copy.chain.repository, { depth, clock });
-      expect(await marked(copy), pack).toEqual(
+      expect(await marked(copy), `pack ${pack}`).toEqual(
         placesOf((place) => place.pack === pack && place.ordinal === 0),
       );
     }

@@ -84,9 +84,9 @@ export async function places(lab: Lab): Promise<Place[]> {
   const all: Place[] = [];
   const maps = new MapObjects(chainData(lab.chain));
   for (const sequence of lab.truth.keys()) {
-    const { manifest, disk } = await openPoint(lab.chain, sequence);
-    for (const { number } of manifest.disks) {
-      const { map } = await disk(number);
+    const point = await openPoint(lab.chain, sequence);
+    for (const { number } of point.manifest.disks) {
+      const { map } = await point.disk(number);
       for await (const { page, ref } of pageRefs(map)) {
         const content = await maps.page(ref);
         for (let i = 0; i < content.blocks; i++) {

@@ -30,6 +30,6 @@ export {
   type WriteState,
   writePointState,
 } from './pointState.ts';
-export { knownDamage, rereadOf } from './reread.ts';
+export { rereadOf } from './reread.ts';
 export { type Salvaged, salvageBlocks } from './salvage.ts';
 export { type VerifyRepository, type VerifyResult, verifyRepository } from './verifyRepository.ts';

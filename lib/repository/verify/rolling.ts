@@ -1,6 +1,6 @@
 import type { Clock } from '../../model/index.ts';
 import { type Chain, openChain } from '../chain.ts';
-import { chainIds } from '../check.ts';
+import { chainIds, checkDocuments } from '../check.ts';
 import { checkChain } from '../checkChain.ts';
 import { damageIn, examinePack } from '../checkContent.ts';
 import { CheckReport, type Finding } from '../checkReport.ts';
@@ -69,8 +69,9 @@ interface Lane {
  */
 export async function verifyRolling(repository: Repository, request: RollingVerify): Promise<RollingResult> {
   const run = new RollingRun(repository, request);
-  const lanes: Lane[] = [];
-  for (const id of await chainIds(repository.meta, request.signal)) lanes.push({ id, age: -Infinity });
+  const chains = await chainIds(repository.meta, request.signal);
+  await run.documents(chains);
+  const lanes: Lane[] = [...chains].map((id) => ({ id, age: -Infinity }));
   for (const lane of lanes) lane.age = await run.ageOf(lane.id);
   while (!run.spent) {
     const lane = lanes.reduce<Lane | null>(
@@ -112,6 +113,10 @@ class RollingRun {
   result(complete: boolean): RollingResult {
     const { findings, packs, blocks } = this.#report.result();
     return { findings, damaged: [...this.#damaged.values()], packs, blocks, bytes: this.#bytes, complete };
+  }
+
+  documents(chains: Iterable<string>): Promise<void> {
+    return checkDocuments(this.#repository, this.#report, { chains, signal: this.#request.signal });
   }
 
   /** When what comes next in a chain was last verified. */

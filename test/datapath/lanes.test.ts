@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LaneThreads, runMove } from '../../lib/datapath/index.ts';
+import { encodeChainKeys, FolderBlobStore } from '../../lib/repository/index.ts';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Lab } from './lab.ts';
+import { ModelDisk, ModelSource } from './modelDisk.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'holdfast-lanes-'));
+const threads = new LaneThreads(new URL('./laneThread.ts', import.meta.url), 3);
+beforeAll(() => threads.start());
+afterAll(async () => {
+  await threads.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('lanes in threads', () => {
+  test('a shard that several threads move is, block for block, what one thread makes of it', async () => {
+    const store = (name: string) => new FolderBlobStore(join(folder, name));
+    const lab = await Lab.start({ data: store('data'), staging: store('staging'), shardBytes: 64 * 1024 * 1024 });
+    const disk = new ModelDisk('os', 6000);
+    for (let at = 0; at < 6000; at += 37) disk.write(at, 20, at + 1);
+    const prepared = await lab.prepare([disk]);
+    const [snapshot] = prepared.snapshots;
+    const [plan] = prepared.plans;
+    const [one] = prepared.moves;
+    if (!snapshot || !plan || !one) throw new Error('nothing was prepared');
+    let renewals = 0;
+    const access = { folder, chain: lab.chain.id, blockBytes: lab.blockBytes, key: encodeChainKeys(lab.chain.keys), content: snapshot.content };
+    const lanes = threads.forJob({
+      current: () => ({ ...access, refuse: true }),
+      renew: async () => {
+        renewals++;
+        return { ...access, refuse: false };
+      },
+    });
+    const source = new ModelSource(snapshot);
+    const spec = {
+      kind: 'move' as const,
+      chain: { id: lab.chain.id, blockBytes: lab.blockBytes },
+      sequence: prepared.claim.sequence,
+      disk: 0,
+      sizeBytes: disk.content.length,
+      snapshotId: snapshot.id,
+      plan: plan.plan,
+      shard: 0,
+      compare: true,
+    };
+    const many = await runMove(spec, lab.io(2, { source, lanes }));
+    expect(renewals).toBeGreaterThan(0);
+    const counts = ({ readBytes, blocksStored, blocksReused, blocksZero }: typeof many) => ({ readBytes, blocksStored, blocksReused, blocksZero });
+    expect(counts(many)).toEqual(counts(one));
+    const [first] = prepared.disks;
+    if (!first) throw new Error('no disk');
+    prepared.disks[0] = { ...first, shards: [many, ...first.shards.slice(1)] };
+    const { manifest } = await lab.commit(prepared);
+    await lab.mustRestore(manifest.sequence);
+  }, 60_000);
+
+  test('a failure in a thread is the job’s, with its code, and the threads go on with the next job', async () => {
+    const lab = await Lab.start({ data: new FolderBlobStore(join(folder, 'data2')), staging: new FolderBlobStore(join(folder, 'staging2')) });
+    const disk = new ModelDisk('os', 600);
+    disk.write(0, 500, 3);
+    const prepared = await lab.prepare([disk]);
+    const [snapshot] = prepared.snapshots;
+    const [plan] = prepared.plans;
+    if (!snapshot || !plan) throw new Error('nothing was prepared');
+    const lanes = threads.forJob({ current: () => ({ fail: true }), renew: () => Promise.reject(new Error('not asked')) });
+    const spec = {
+      kind: 'move' as const,
+      chain: { id: lab.chain.id, blockBytes: lab.blockBytes },
+      sequence: prepared.claim.sequence,
+      disk: 0,
+      sizeBytes: disk.content.length,
+      snapshotId: snapshot.id,
+      plan: plan.plan,
+      shard: 0,
+      compare: true,
+    };
+    const run = () => runMove(spec, lab.io(3, { source: new ModelSource(snapshot), lanes }));
+    await expect(run()).rejects.toMatchObject({ code: 'accessDenied', target: 'the lane' });
+    await expect(run()).rejects.toMatchObject({ code: 'accessDenied' });
+  }, 60_000);
+});
