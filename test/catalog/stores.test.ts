@@ -82,7 +82,12 @@ describe('points', () => {
     await points.add(point(1), manifest, 'aa');
     await expect(points.add(point(1), manifest, 'bb')).rejects.toMatchObject({ code: 'conflict' });
     expect(Buffer.compare(Buffer.from((await points.manifest(CHAIN, 1)) ?? []), manifest)).toBe(0);
-    expect(await points.get(CHAIN, 1)).toEqual({ point: point(1), tag: 'aa', removedAt: null });
+    expect(await points.get(CHAIN, 1)).toEqual({
+      point: point(1),
+      tag: 'aa',
+      removedAt: null,
+      damaged: false,
+    });
     expect(await points.manifest(CHAIN, 2)).toBeNull();
   });
 
