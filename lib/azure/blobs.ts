@@ -4,6 +4,7 @@ import { ContainerClient, type StoragePipelineOptions } from '@azure/storage-blo
 import { HoldfastError, isHoldfastError, MiB } from '../model/index.ts';
 import type { BlobCall, BlobContent, BlobInfo, BlobStore, BlobVersion } from '../repository/blobStore.ts';
 import { blobError } from './blobErrors.ts';
+import { endOfSas, storeName } from './containerUrl.ts';
 
 const OPTIONS: StoragePipelineOptions = {
   // Retried: 500, 503 and broken sockets; 0.5, 1.5, 3.5 s apart.
@@ -210,17 +211,4 @@ async function collect(
     });
   }
   return bytes;
-}
-
-/** `se` of a SAS; one without (a stored policy's) ends when storage says so. */
-export function endOfSas(sasUrl: string): Date {
-  const end = new Date(new URL(sasUrl).searchParams.get('se') ?? '');
-  return Number.isNaN(end.getTime()) ? new Date(8.64e15) : end;
-}
-
-/** `account/container`: the account is the host's first label, or the path's first part where the host is an address. */
-export function storeName(url: string): string {
-  const { hostname, pathname } = new URL(url);
-  const path = decodeURIComponent(pathname).replace(/^\/|\/$/g, '');
-  return path.includes('/') ? path : `${hostname.split('.')[0]}/${path}`;
 }

@@ -1,5 +1,5 @@
 import type { TokenCredential } from '@azure/core-auth';
-import { DefaultAzureCredential, ManagedIdentityCredential } from '@azure/identity';
+import { ManagedIdentityCredential } from '@azure/identity';
 
 /**
  * The identity of the Function App: its system-assigned identity, or the user-assigned one with `clientId`. A local run gives the same
@@ -7,6 +7,3 @@ import { DefaultAzureCredential, ManagedIdentityCredential } from '@azure/identi
  */
 export const appCredential = (clientId?: string): TokenCredential =>
   clientId === undefined ? new ManagedIdentityCredential() : new ManagedIdentityCredential({ clientId });
-
-/** The identity of the person at the keyboard: environment, Azure CLI, developer tools. For the CLI only. */
-export const personCredential = (): TokenCredential => new DefaultAzureCredential();

@@ -139,10 +139,7 @@ export class DiskHttp {
   }
 
   /** As many requests at once as the service takes. */
-  async #paced(
-    { signal }: Pick<Exchange, 'signal'>,
-    request: () => Promise<Answer>,
-  ): Promise<Answer> {
+  async #paced({ signal }: Pick<Exchange, 'signal'>, request: () => Promise<Answer>): Promise<Answer> {
     const leave = await limitOf(this.#url.origin).enter(signal);
     try {
       signal?.throwIfAborted();
@@ -150,7 +147,9 @@ export class DiskHttp {
       leave('served');
       return answer;
     } catch (error) {
-      leave(error instanceof DiskFailure && (error.status === 503 || error.status === 429) ? 'busy' : 'failed');
+      leave(
+        error instanceof DiskFailure && (error.status === 503 || error.status === 429) ? 'busy' : 'failed',
+      );
       throw error;
     }
   }
@@ -172,18 +171,18 @@ export class DiskHttp {
       const refusal: Buffer[] = [];
       let refused = 0;
       // What a callback throws is the caller's own, and no failure of the connection.
-      let thrown: { error: unknown } | null = null;
+      const thrown: { error?: Error } = {};
       const guarded = (act: () => void) => {
         try {
           act();
         } catch (error) {
-          thrown = { error };
+          thrown.error = error as Error;
           throw error;
         }
       };
       const onAbort = () => {
-        thrown = { error: signal?.reason };
-        end(signal?.reason as Error);
+        thrown.error = signal?.reason as Error;
+        end(thrown.error);
       };
       const end = rangedGet({
         origin: this.#url.origin,
@@ -204,7 +203,7 @@ export class DiskHttp {
         },
         onEnd: (error) => {
           signal?.removeEventListener('abort', onAbort);
-          if (thrown) reject(thrown.error as Error);
+          if (thrown.error) reject(thrown.error);
           else if (error) reject(new DiskFailure(0, 'ConnectionFailed', error.message));
           else if (!answer) reject(new DiskFailure(0, 'NoAnswer', 'no answer'));
           else if (answer.status < 300) resolve(answer);

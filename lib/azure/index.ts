@@ -8,7 +8,7 @@ export {
   type CallOptions,
   type ConnectionOptions,
 } from './connection.ts';
-export { appCredential, personCredential } from './credentials.ts';
+export { appCredential } from './credentials.ts';
 export {
   closeDiskConnections,
   type DiskOptions,
@@ -26,7 +26,7 @@ export { type MachineScope, VirtualMachines } from './machines.ts';
 export { type Operation, type OperationState, pollOperation } from './operations.ts';
 export { type IssuedSas, SasIssuer } from './sas.ts';
 export { type SnapshotInfo, type SnapshotRequest, type SnapshotScope, Snapshots } from './snapshots.ts';
-export { checkTags, type Tags } from './tags.ts';
+export type { Tags } from './tags.ts';
 export {
   type WorkerImage,
   type WorkerMachine,

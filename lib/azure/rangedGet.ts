@@ -59,7 +59,9 @@ class Connection {
         },
       },
     };
-    this.#socket = secure ? connectTls({ ...options, servername: serverName(options.host) }) : connectPlain(options);
+    this.#socket = secure
+      ? connectTls({ ...options, servername: serverName(options.host) })
+      : connectPlain(options);
     this.#socket.on('error', (error) => this.#fail(error));
     this.#socket.on('end', () => this.#fail(new Error('the connection was closed')));
     this.#socket.on('close', () => this.#fail(new Error('the connection was closed')));

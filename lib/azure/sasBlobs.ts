@@ -1,7 +1,7 @@
 import { HoldfastError, isHoldfastError, MiB } from '../model/index.ts';
 import type { BlobCall, BlobContent, BlobInfo, BlobStore, BlobVersion } from '../repository/blobStore.ts';
 import { blobError } from './blobErrors.ts';
-import { endOfSas, storeName } from './blobs.ts';
+import { endOfSas, storeName } from './containerUrl.ts';
 import { type Answer, DiskFailure, DiskHttp, type DiskHttpOptions } from './diskHttp.ts';
 
 const SERVICE_VERSION = '2021-12-02';
@@ -48,7 +48,9 @@ export class SasBlobStore implements BlobStore {
         // Without the right to write, storage may look at rights before it looks at the condition.
         const refused = error instanceof DiskFailure && error.status === 403;
         if (!refused || (await this.stat(name, { signal }).catch(() => null)) === null) throw error;
-        throw new HoldfastError('alreadyExists', `"${name}" exists in ${this.name} already.`, { target: name });
+        throw new HoldfastError('alreadyExists', `"${name}" exists in ${this.name} already.`, {
+          target: name,
+        });
       }
     });
   }
@@ -90,12 +92,18 @@ export class SasBlobStore implements BlobStore {
           },
           (head) => {
             const length = Number(header(head, 'content-length'));
-            if (range && length > range.length) throw new DiskFailure(0, 'TooLong', 'more bytes than asked for');
+            if (range && length > range.length)
+              throw new DiskFailure(0, 'TooLong', 'more bytes than asked for');
             bytes = Buffer.allocUnsafeSlow(length);
           },
         );
         const total = header(answer, 'content-range')?.split('/')[1];
-        return { name, bytes, size: total === undefined ? bytes.length : Number(total), ...versionOf(answer, name) };
+        return {
+          name,
+          bytes,
+          size: total === undefined ? bytes.length : Number(total),
+          ...versionOf(answer, name),
+        };
       },
       { signal },
     );
@@ -106,7 +114,10 @@ export class SasBlobStore implements BlobStore {
       return await this.#run('look up', name, options, 0, (signal) =>
         this.#http.persist(
           async () => {
-            const answer = await this.#http.exchange({ method: 'HEAD', path: pathOf(name), headers: {}, signal }, () => {});
+            const answer = await this.#http.exchange(
+              { method: 'HEAD', path: pathOf(name), headers: {}, signal },
+              () => {},
+            );
             return { name, size: Number(header(answer, 'content-length')), ...versionOf(answer, name) };
           },
           { signal },
@@ -161,7 +172,8 @@ export class SasBlobStore implements BlobStore {
       if (!(error instanceof DiskFailure)) throw blobError(error, context, signal);
       const { status, code, message } = error;
       // Status 0: the connection broke, as often as it was tried.
-      if (status === 0) throw new HoldfastError('unavailable', `${verb} "${target}" in ${this.name}: ${message}`, { target });
+      if (status === 0)
+        throw new HoldfastError('unavailable', `${verb} "${target}" in ${this.name}: ${message}`, { target });
       throw blobError({ statusCode: status, code, message }, context, signal);
     }
   }
@@ -178,5 +190,7 @@ function versionOf(answer: Answer, name: string): BlobVersion {
   const etag = header(answer, 'etag');
   const lastModified = header(answer, 'last-modified');
   if (etag && lastModified) return { etag, lastModified: new Date(lastModified) };
-  throw new HoldfastError('internal', `Storage answered for "${name}" without its version.`, { target: name });
+  throw new HoldfastError('internal', `Storage answered for "${name}" without its version.`, {
+    target: name,
+  });
 }

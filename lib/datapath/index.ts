@@ -2,11 +2,11 @@
  * The data path: plan (what to read), move (disk to repository) and restore (repository to disk), on ports only. See README.md.
  */
 export type { JobIo } from './jobIo.ts';
-export { type LaneAccess, LaneThreads } from './laneThreads.ts';
 export type { LanePlaces, Lanes } from './lanes.ts';
-export { isLaneThread, runLaneThread } from './runLaneThread.ts';
+export { type LaneAccess, LaneThreads } from './laneThreads.ts';
 export { runMove } from './move.ts';
 export { runPlan } from './plan.ts';
 export * from './ports.ts';
 export { runRestore } from './restore.ts';
 export { runJob } from './runJob.ts';
+export { isLaneThread, runLaneThread } from './runLaneThread.ts';

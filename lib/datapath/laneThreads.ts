@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Worker as Thread } from 'node:worker_threads';
 import { fromFailure, HoldfastError, toFailure } from '../model/index.ts';
 import { type FromLane, LANE_THREAD, type ToLane } from './laneProtocol.ts';
-import type { Feed, Lanes, LaneSetup } from './lanes.ts';
+import type { Feed, LaneSetup, Lanes } from './lanes.ts';
 
 /** More lanes than this only wait for the network, and each takes memory. */
 const MOST = 16;
@@ -83,7 +83,12 @@ class LaneThread {
     };
     this.#thread.on('error', (error) => broken(error instanceof Error ? error : new Error(String(error))));
     this.#thread.on('exit', (code) =>
-      broken(new HoldfastError('internal', `A lane's thread ended with ${code}.`, { target: 'lane', retryable: true })),
+      broken(
+        new HoldfastError('internal', `A lane's thread ended with ${code}.`, {
+          target: 'lane',
+          retryable: true,
+        }),
+      ),
     );
     // An idle thread alone does not keep the process.
     this.#thread.unref();

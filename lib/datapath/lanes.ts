@@ -1,5 +1,4 @@
-import type { ChainKeys, MapId, MapShape, PackId } from '../repository/index.ts';
-import type { BlobStore } from '../repository/index.ts';
+import type { BlobStore, ChainKeys, MapId, MapShape, PackId } from '../repository/index.ts';
 import type { DiskSink, DiskSource } from './ports.ts';
 
 /**

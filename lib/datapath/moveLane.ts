@@ -35,10 +35,15 @@ interface ReadRun {
  */
 export async function runMoveLane(setup: MoveLane, places: LanePlaces, feed: Feed): Promise<void> {
   const { source } = places;
-  if (!source) throw new HoldfastError('internal', 'A lane that moves needs a disk to read.', { target: 'lane' });
+  if (!source)
+    throw new HoldfastError('internal', 'A lane that moves needs a disk to read.', { target: 'lane' });
   const packer = new BlockPacker(setup, places, feed);
   try {
-    const reads = inOrder(readsOf(setup, source, feed), { bytes: setup.readAhead, tasks: MAX_READS }, feed.signal);
+    const reads = inOrder(
+      readsOf(setup, source, feed),
+      { bytes: setup.readAhead, tasks: MAX_READS },
+      feed.signal,
+    );
     let strip = new StripOutcome();
     for await (const { strip: of, first, bytes, read, last, free } of reads) {
       await strip.take(packer, of, first, bytes);
@@ -164,7 +169,10 @@ class BlockPacker {
     if (bytes.equals(this.#zero)) return { outcome: ZERO, pack: 0, ordinal: 0 };
     const digest = blockDigest(this.#places.keys, bytes);
     const known = strip.known.indexOf(place);
-    if (known >= 0 && digest.equals(strip.digests.subarray(known * digest.length, (known + 1) * digest.length)))
+    if (
+      known >= 0 &&
+      digest.equals(strip.digests.subarray(known * digest.length, (known + 1) * digest.length))
+    )
       return { outcome: SAME, pack: 0, ordinal: 0 };
     this.#pack ??= this.#open();
     const { writer } = this.#pack;

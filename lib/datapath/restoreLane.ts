@@ -1,5 +1,11 @@
 import { HoldfastError, MiB } from '../model/index.ts';
-import { type BlockMap, BlockReader, type ChainData, type DiskBlock, readPageTable } from '../repository/index.ts';
+import {
+  type BlockMap,
+  BlockReader,
+  type ChainData,
+  type DiskBlock,
+  readPageTable,
+} from '../repository/index.ts';
 import type { Feed, LanePlaces, RestoreLane } from './lanes.ts';
 import type { DiskSink } from './ports.ts';
 import { UnderWay } from './underWay.ts';
@@ -13,7 +19,8 @@ const PAGES_AT_ONCE = 2;
 export async function runRestoreLane(setup: RestoreLane, places: LanePlaces, feed: Feed): Promise<void> {
   const { sink, staging, chain: id, keys, data } = places;
   const { signal } = feed;
-  if (!sink) throw new HoldfastError('internal', 'A lane that restores needs a disk to write to.', { target: 'lane' });
+  if (!sink)
+    throw new HoldfastError('internal', 'A lane that restores needs a disk to write to.', { target: 'lane' });
   const map = await readPageTable({ staging, name: setup.table, chain: id, keys, signal });
   const chain: ChainData = { id, keys, blockBytes: map.blockBytes, pageBlocks: map.pageBlocks, data };
   const inFlight = { bytes: setup.readAhead / PAGES_AT_ONCE, tasks: 32 };
@@ -51,7 +58,10 @@ interface PageWork {
   readonly feed: Feed;
 }
 
-async function restorePage(page: number, { reader, memory, map, sink, writes, pool, feed }: PageWork): Promise<void> {
+async function restorePage(
+  page: number,
+  { reader, memory, map, sink, writes, pool, feed }: PageWork,
+): Promise<void> {
   const underWay = new UnderWay(writes);
   let writtenBytes = 0;
   let blocks = 0;

@@ -15,7 +15,11 @@ export interface LanesWork {
  * Runs a job's lanes to their end: in the threads that the job was given, else one in this thread. When one fails, or the
  * signal is aborted, the others are stopped and waited for, so that nothing goes on behind the next attempt.
  */
-export async function runLanes(io: JobIo, places: LanePlaces, { setup, work, report }: LanesWork): Promise<void> {
+export async function runLanes(
+  io: JobIo,
+  places: LanePlaces,
+  { setup, work, report }: LanesWork,
+): Promise<void> {
   const stop = new AbortController();
   const signal = AbortSignal.any([io.signal, stop.signal]);
   let turn: Promise<unknown> = Promise.resolve();

@@ -88,10 +88,21 @@ export class ShardPages {
         else content.set(block, ref);
       }
     }
-    const done = new BlockSet(this.#chain.pageBlocks, Buffer.from(before?.done ?? Buffer.alloc(planned.read.bytes.length)));
+    const done = new BlockSet(
+      this.#chain.pageBlocks,
+      Buffer.from(before?.done ?? Buffer.alloc(planned.read.bytes.length)),
+    );
     const toRead = new BlockSet(this.#chain.pageBlocks, Buffer.from(planned.read.bytes));
     for (const block of done) toRead.delete(block);
-    const page = { planned, parent, content, changed, done, left: toRead.size, waiting: new Map<number, number>() };
+    const page = {
+      planned,
+      parent,
+      content,
+      changed,
+      done,
+      left: toRead.size,
+      waiting: new Map<number, number>(),
+    };
     this.#open.set(planned.page, page);
     this.#keepIfStored(page);
     return toRead;
@@ -153,9 +164,15 @@ export class ShardPages {
       pages.set(page.planned.page, kept(settled(page, this.#whole)));
     }
     const writer = new ByteWriter(64 * 1024);
-    for (const count of [stored, this.#reused, this.#zeros, Math.max(0, readBytes), pages.size]) writer.varint(count);
+    for (const count of [stored, this.#reused, this.#zeros, Math.max(0, readBytes), pages.size])
+      writer.varint(count);
     for (const [page, { changed, done, content }] of pages)
-      writer.varint(page).u8(changed ? 1 : 0).bytes(done).varint(content.length).bytes(content);
+      writer
+        .varint(page)
+        .u8(changed ? 1 : 0)
+        .bytes(done)
+        .varint(content.length)
+        .bytes(content);
     writer.varint(this.#packs.size);
     for (const { number, length, index } of this.#packs.values())
       writer.varint(number).varint(length).varint(index.length).bytes(index);
@@ -191,7 +208,11 @@ export class ShardPages {
       if (changed) map.addPage(page, decodePage(content, this.#chain.pageBlocks));
     }
     for (const { number, length, index } of this.#packs.values())
-      map.addPack({ number, length, index: decoding(map.name, 'a pack index', () => PackIndex.decode(Buffer.from(index))) });
+      map.addPack({
+        number,
+        length,
+        index: decoding(map.name, 'a pack index', () => PackIndex.decode(Buffer.from(index))),
+      });
     return { name: map.name, ...map.finish() };
   }
 }

@@ -4,7 +4,7 @@ import { makeInstallation } from './open.ts';
 
 export type { AzurePorts, Installation } from './installation.ts';
 export { makeInstallation } from './open.ts';
-export { readSettings, SETTING_NAMES, type Settings } from './settings.ts';
+export type { Settings } from './settings.ts';
 
 let installation: Promise<Installation> | undefined;
 

@@ -49,7 +49,3 @@ export function sessionId(at: Date, seed?: string): string {
 /** The chain that a session founds for a machine: derived, so that the session's second try finds its first one's chain. */
 export const chainIdFor = (session: string, machineId: string): string =>
   base32(createHash('sha256').update(`${session}/${machineId}`).digest().subarray(0, 12), 16);
-
-/** A short stable name part for something with a long id (an ARM id, a disk's uniqueId). Compared case-insensitively. */
-export const shortHash = (id: string, chars = 8): string =>
-  base32(createHash('sha256').update(id.toLowerCase()).digest().subarray(0, 8), chars);

@@ -2,16 +2,10 @@
 declare const unit: unique symbol;
 type Unit<Name extends string> = number & { readonly [unit]: Name };
 
-/** Position on a disk, in bytes from its start. */
-export type ByteOffset = Unit<'ByteOffset'>;
 /** Number of a block on a disk: offset / block size of the chain. */
 export type BlockIndex = Unit<'BlockIndex'>;
-/** Number of a page of the block map: block / 256. */
-export type PageIndex = Unit<'PageIndex'>;
 
-export const byteOffset = (n: number): ByteOffset => n as ByteOffset;
 export const blockIndex = (n: number): BlockIndex => n as BlockIndex;
-export const pageIndex = (n: number): PageIndex => n as PageIndex;
 
 export const KiB = 1024;
 export const MiB = 1024 * KiB;

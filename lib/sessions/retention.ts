@@ -1,7 +1,7 @@
 import { planPointRetention, planSnapshotRetention, type SnapshotRetentionFacts } from '../chain/index.ts';
 import type { Installation } from '../installation/index.ts';
 import { type Machine, sessionId as newSessionId } from '../model/index.ts';
-import { openChain, removePoint } from '../repository/index.ts';
+import { openChain, removePoint, takeOwnership } from '../repository/index.ts';
 import { deleteSnapshot } from './deleteSnapshot.ts';
 import { enterStep } from './live.ts';
 import { type Looked, notYet, seen } from './look.ts';
@@ -75,7 +75,10 @@ async function removePoints(installation: Installation, sessionId: string): Prom
   );
   const gone = plan.filter(({ keep }) => !keep).slice(-STEP);
   if (gone.length === 0) return 0;
-  const chain = await openChain(await installation.repository(), request.chainId);
+  const repository = await installation.repository();
+  // Another installation may have taken the repository over since it was opened: then its retention runs, not ours.
+  await takeOwnership(repository, { installation: (await installation.identity()).id, now: clock.now() });
+  const chain = await openChain(repository, request.chainId);
   for (const { item } of gone) {
     await removePoint(chain, { sequence: item.sequence, by: `retention ${sessionId}`, now: clock.now() });
     await catalog.points.markRemoved(chain.id, item.sequence, clock.now());

@@ -3,8 +3,7 @@
  * and the ways they leave (Azure Monitor, JSON lines, memory). See README.md beside this file.
  */
 export * from './catalogue.ts';
-export { sessionCompleted, silent, type Telemetry } from './emit.ts';
-export { jsonLines } from './jsonLines.ts';
+export { sessionCompleted, type Telemetry } from './emit.ts';
 export { MemoryTelemetry } from './memory.ts';
 export { redact } from './redact.ts';
 export { startTelemetry, type TelemetrySettings, telemetrySettings } from './start.ts';

@@ -4,5 +4,5 @@ export { AdjustableClock, type SimulatorClock } from './clock.ts';
 export type { Fault, FaultEffect, FaultOrder } from './faults.ts';
 export type { LoggedRequest } from './requestLog.ts';
 export type { SeedDisk, SeedMachine } from './seed.ts';
-export { DEFAULT_SETTINGS, type SettingsOverride, type SimulatorSettings } from './settings.ts';
+export type { SettingsOverride, SimulatorSettings } from './settings.ts';
 export { AzureSimulator, type SimulatorOptions } from './simulator.ts';

@@ -355,7 +355,7 @@ describe('writing a disk in upload', () => {
     disk.bytes = Buffer.alloc(size + 512);
   });
   const open = (more: DiskOptions = {}) =>
-    new UploadDisk({ targetUrl: disk.url(), sizeBytes: size }, { ...options, ...more });
+    new UploadDisk({ targetUrl: disk.url(), sizeBytes: size }, { ...options, md5: true, ...more });
 
   it('puts pages of at most 4 MiB, and the footer behind the last byte', async () => {
     const bytes = randomBytes(size);

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { LaneThreads, runMove } from '../../lib/datapath/index.ts';
-import { encodeChainKeys, FolderBlobStore } from '../../lib/repository/index.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LaneThreads, runMove } from '../../lib/datapath/index.ts';
+import { encodeChainKeys, FolderBlobStore } from '../../lib/repository/index.ts';
 import { Lab } from './lab.ts';
 import { ModelDisk, ModelSource } from './modelDisk.ts';
 
@@ -18,7 +18,11 @@ afterAll(async () => {
 describe('lanes in threads', () => {
   test('a shard that several threads move is, block for block, what one thread makes of it', async () => {
     const store = (name: string) => new FolderBlobStore(join(folder, name));
-    const lab = await Lab.start({ data: store('data'), staging: store('staging'), shardBytes: 64 * 1024 * 1024 });
+    const lab = await Lab.start({
+      data: store('data'),
+      staging: store('staging'),
+      shardBytes: 64 * 1024 * 1024,
+    });
     const disk = new ModelDisk('os', 6000);
     for (let at = 0; at < 6000; at += 37) disk.write(at, 20, at + 1);
     const prepared = await lab.prepare([disk]);
@@ -27,7 +31,13 @@ describe('lanes in threads', () => {
     const [one] = prepared.moves;
     if (!snapshot || !plan || !one) throw new Error('nothing was prepared');
     let renewals = 0;
-    const access = { folder, chain: lab.chain.id, blockBytes: lab.blockBytes, key: encodeChainKeys(lab.chain.keys), content: snapshot.content };
+    const access = {
+      folder,
+      chain: lab.chain.id,
+      blockBytes: lab.blockBytes,
+      key: encodeChainKeys(lab.chain.keys),
+      content: snapshot.content,
+    };
     const lanes = threads.forJob({
       current: () => ({ ...access, refuse: true }),
       renew: async () => {
@@ -49,7 +59,12 @@ describe('lanes in threads', () => {
     };
     const many = await runMove(spec, lab.io(2, { source, lanes }));
     expect(renewals).toBeGreaterThan(0);
-    const counts = ({ readBytes, blocksStored, blocksReused, blocksZero }: typeof many) => ({ readBytes, blocksStored, blocksReused, blocksZero });
+    const counts = ({ readBytes, blocksStored, blocksReused, blocksZero }: typeof many) => ({
+      readBytes,
+      blocksStored,
+      blocksReused,
+      blocksZero,
+    });
     expect(counts(many)).toEqual(counts(one));
     const [first] = prepared.disks;
     if (!first) throw new Error('no disk');
@@ -59,14 +74,20 @@ describe('lanes in threads', () => {
   }, 60_000);
 
   test('a failure in a thread is the job’s, with its code, and the threads go on with the next job', async () => {
-    const lab = await Lab.start({ data: new FolderBlobStore(join(folder, 'data2')), staging: new FolderBlobStore(join(folder, 'staging2')) });
+    const lab = await Lab.start({
+      data: new FolderBlobStore(join(folder, 'data2')),
+      staging: new FolderBlobStore(join(folder, 'staging2')),
+    });
     const disk = new ModelDisk('os', 600);
     disk.write(0, 500, 3);
     const prepared = await lab.prepare([disk]);
     const [snapshot] = prepared.snapshots;
     const [plan] = prepared.plans;
     if (!snapshot || !plan) throw new Error('nothing was prepared');
-    const lanes = threads.forJob({ current: () => ({ fail: true }), renew: () => Promise.reject(new Error('not asked')) });
+    const lanes = threads.forJob({
+      current: () => ({ fail: true }),
+      renew: () => Promise.reject(new Error('not asked')),
+    });
     const spec = {
       kind: 'move' as const,
       chain: { id: lab.chain.id, blockBytes: lab.blockBytes },

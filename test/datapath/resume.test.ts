@@ -37,9 +37,22 @@ test('a shard that was half done is continued: what was stored is neither read n
     changed: () => Promise.reject(new Error('not asked')),
   };
   const claim = await lab.claim(lab.nextSession(), null);
-  const common = { chain: { id: lab.chain.id, blockBytes: BLOCK }, sequence: claim.sequence, disk: 0, sizeBytes: disk.sizeBytes, snapshotId: 's' };
+  const common = {
+    chain: { id: lab.chain.id, blockBytes: BLOCK },
+    sequence: claim.sequence,
+    disk: 0,
+    sizeBytes: disk.sizeBytes,
+    snapshotId: 's',
+  };
   const plan = await runPlan(
-    { kind: 'plan', ...common, baseSnapshotId: null, readReason: 'first', parentTable: null, shardBytes: 1024 * MiB },
+    {
+      kind: 'plan',
+      ...common,
+      baseSnapshotId: null,
+      readReason: 'first',
+      parentTable: null,
+      shardBytes: 1024 * MiB,
+    },
     lab.io(1, { source: disk, lists }),
   );
   expect(plan.shards).toHaveLength(1);

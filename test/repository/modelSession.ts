@@ -15,7 +15,7 @@ import {
   voidClaim,
   writePageTable,
 } from '../../lib/repository/index.ts';
-import type { CrashPlan } from '../datapath/faultyStore.ts';
+import { Crash, type CrashPlan } from '../datapath/faultyStore.ts';
 import { CONFIGURATION } from '../datapath/lab.ts';
 import { listsOf, type ModelDisk, type ModelSnapshot, ModelSource } from '../datapath/modelDisk.ts';
 import type { ModelPoint, Process, World } from './modelWorld.ts';
@@ -94,13 +94,10 @@ export class ModelSession {
       }
       return 'done';
     } catch (error) {
-      const outcome = await this.settle();
-      if (plan?.fired && !(error instanceof Error && error.message.startsWith('number')) && !outcome) {
-        // Paused ones get no errors of their own, unless somebody ended their number.
-        if (error instanceof Error && error.name === 'Crash') return 'died';
-      }
-      if (plan?.fired && outcome === 'point') return 'died';
-      if (outcome && outcome !== 'point' && (isHoldfastError(error) || plan?.fired)) return 'lost';
+      const died = error instanceof Crash;
+      const outcome = died || isHoldfastError(error) ? await this.settle() : null;
+      if (outcome === 'removed' || outcome === 'abandoned') return 'lost';
+      if (died) return 'died';
       throw error;
     } finally {
       this.busy = false;
