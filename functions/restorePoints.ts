@@ -2,9 +2,9 @@ import { HoldfastError, machineIdSchema, type RestorePoint, restorePointName } f
 import { findMachine } from '../lib/sessions/index.ts';
 import { ok, route } from './http.ts';
 
-const shown = (points: readonly { readonly point: RestorePoint }[]) =>
+const shown = (points: readonly { readonly point: RestorePoint; readonly damaged: boolean }[]) =>
   points
-    .map(({ point }) => ({ name: restorePointName(point), ...point }))
+    .map(({ point, damaged }) => ({ name: restorePointName(point), ...point, damaged }))
     .sort((a, b) => (a.takenAt < b.takenAt ? 1 : -1));
 
 /** GET restorePoints: of all machines, newest first. */
