@@ -9,7 +9,7 @@ import { runLanes } from './runLanes.ts';
 /** A checkpoint is saved after about so many bytes. */
 const CHECKPOINT_BYTES = 256 * MiB;
 /** Plain bytes that are read ahead, and writes under way, of all lanes together. */
-const READ_AHEAD = 32 * MiB;
+const READ_AHEAD = 24 * MiB;
 const WRITES_AT_ONCE = 8;
 
 const checkpointSchema = z.object({ page: z.number(), writtenBytes: z.number(), blocks: z.number() });

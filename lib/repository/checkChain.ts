@@ -52,7 +52,7 @@ export async function checkChain(
   const before = report.damaged;
   for await (const manifest of points(chain, numbers.decided, report)) {
     report.points++;
-    await checkMaps(context, manifest);
+    await checkMaps(context, manifest, live);
     await walkPoint(context, manifest, live);
   }
   const listed = await FrozenList.of(chain, signal);
@@ -108,10 +108,12 @@ async function* points(
 async function checkMaps(
   { chain, maps, report, signal }: WalkContext,
   { sequence, disks }: PointManifest,
+  live: LiveObjects,
 ): Promise<void> {
   for (const { number: disk, maps: refs } of disks) {
     for (const { shard, attempt, length, tag } of refs) {
       const id = { sequence, disk, shard, attempt };
+      live.map(mapName(chain.id, id));
       await report.guard(async () => {
         const directory = await maps.directory(id, signal);
         if (directory.tag !== tag || directory.length !== length) {

@@ -84,7 +84,11 @@ export async function checkMarks(world: World, { damaged }: Pick<VerifyResult, '
   for (const [sequence, blocks] of lost) {
     const damage = (await readPointState(world.chain, sequence))?.damage ?? [];
     same(`blocks marked as lost of point ${sequence}`, blocksOf(damage).sort(), [...blocks].sort());
-    same(`their number`, damage.reduce((sum, one) => sum + one.blocks, 0), blocks.size);
+    same(
+      `their number`,
+      damage.reduce((sum, one) => sum + one.blocks, 0),
+      blocks.size,
+    );
     world.count('blocks found lost', blocks.size);
   }
   const wanted = ascending([...lost].filter(([, { size }]) => size > 0).map(([sequence]) => sequence));
@@ -113,7 +117,11 @@ export async function checkRescan(world: World): Promise<void> {
   const result = await rescan(repository, { writer, remembered, ownerCounter });
   same('a rescan', [result.findings, result.rolledBack, result.complete], [[], [], true]);
   const wanted = [...world.points].map(([sequence, { manifest }]) => [sequence, json(manifest)] as const);
-  same('rescanned points', points, wanted.sort(([a], [b]) => a - b));
+  same(
+    'rescanned points',
+    points,
+    wanted.sort(([a], [b]) => a - b),
+  );
   const removed = [...world.voids].sort(([a], [b]) => a - b);
   same('rescanned voids', voids, removed);
   same('chains of the machine', machines, [[world.chain.id]]);
@@ -125,8 +133,8 @@ export async function checkRescan(world: World): Promise<void> {
     [world.newest, ascending(world.points.keys()), ascending(world.undecided), [], head],
   );
   const newest = world.points.get(world.newest ?? 0);
-  const bases = [...(newest?.disks ?? [])].map(([id, { id: snapshotId }]) => [id, snapshotId]);
-  const got = Object.entries(end?.bases ?? {}).map(([id, { snapshotId }]) => [id, snapshotId]);
+  const bases = [...(newest?.disks ?? [])].map(([id, { id: snapshotId }]) => `${id} ${snapshotId}`);
+  const got = Object.entries(end?.bases ?? {}).map(([id, { snapshotId }]) => `${id} ${snapshotId}`);
   same('bases of the next backup', got.sort(), bases.sort());
   const chain = world.chain.id;
   const known: ChainHead | null = end?.head ?? null;

@@ -1,6 +1,16 @@
 import { planCompaction, releaseLease } from '../../lib/repository/index.ts';
 import { checkContent, checkNumbers, checkRescan, readAll, readReaders, same } from './modelChecks.ts';
-import { collectNow, compactNow, noNested, removeNow, STEPS, verifyNow, wakeReaders, type Weighted } from './modelSteps.ts';
+import {
+  collectNow,
+  compactNow,
+  noNested,
+  pass,
+  removeNow,
+  STEPS,
+  verifyNow,
+  type Weighted,
+  wakeReaders,
+} from './modelSteps.ts';
 import { HOUR, packOf, World } from './modelWorld.ts';
 
 export interface ScheduleOptions {
@@ -38,7 +48,7 @@ export async function runSchedule({ seed, steps, readEvery = 40, onStep }: Sched
   };
   try {
     for (step = 1; step <= steps; step++) {
-      world.time.advance(1000 + world.dice.int(60_000));
+      await pass(world, 1000 + world.dice.int(60_000));
       await one(ALL, 0);
       await wakeReaders(world);
       while (world.points.size > MAX_POINTS) {
@@ -102,8 +112,16 @@ async function settle(world: World): Promise<void> {
   const { findings, garbage } = await checkContent(world);
   // Of a damaged object that no point needs collection removes nothing that a needed one might replace.
   const sound = (object: string) => !world.hurt.has(packOf(object));
-  same('garbage', garbage.filter(({ object }) => sound(object)), []);
-  same('what compaction still finds', (await planCompaction(chain, { minWasteBytes: 1 })).packs.filter(({ pack }) => sound(pack)), []);
+  same(
+    'garbage',
+    garbage.filter(({ object }) => sound(object)),
+    [],
+  );
+  same(
+    'what compaction still finds',
+    (await planCompaction(chain, { minWasteBytes: 1 })).packs.filter(({ pack }) => sound(pack)),
+    [],
+  );
   const still = new Set(findings.map(({ object }) => packOf(object)));
   for (const pack of [...world.hurt]) if (!still.has(pack)) world.hurt.delete(pack);
   world.count('settled');

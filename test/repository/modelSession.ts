@@ -12,6 +12,7 @@ import {
   type PointManifest,
   pageTableName,
   readPoint,
+  readPointState,
   voidClaim,
   writePageTable,
 } from '../../lib/repository/index.ts';
@@ -196,8 +197,10 @@ export class ModelSession {
         parentTable = pageTableName(this.id, disk.number);
         const first = (await staging.stat(parentTable)) === null;
         const { map } = await open.disk(disk.number);
+        const state = await readPointState(chain, open.manifest.sequence);
         await writePageTable(map, { staging, name: parentTable, chain: chain.id, keys: chain.keys });
-        for (const [from, count] of first ? (map.damaged ?? []) : []) {
+        const lost = state?.damage.find((one) => one.disk === disk.number)?.ranges;
+        for (const [from, count] of first ? (lost ?? []) : []) {
           for (let block = from; block < from + count; block++) {
             const key = `${disk.number}/${block}`;
             const place = parent?.point.places.get(key);
@@ -253,7 +256,10 @@ export class ModelSession {
   }
 
   /** Commits; also again. */
-  async commit({ chain }: Pick<Process, 'chain'>, claim: Claim = this.claim as Claim): Promise<CommittedPoint> {
+  async commit(
+    { chain }: Pick<Process, 'chain'>,
+    claim: Claim = this.claim as Claim,
+  ): Promise<CommittedPoint> {
     const disks: DiskToCommit[] = this.work.map((disk, i) => ({
       uniqueId: (this.disks[i] as ModelDisk).uniqueId,
       name: (this.disks[i] as ModelDisk).uniqueId,

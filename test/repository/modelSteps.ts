@@ -1,4 +1,5 @@
 import { isHoldfastError } from '../../lib/model/index.ts';
+import { compactPack } from '../../lib/repository/collect/compact.ts';
 import {
   assertOwner,
   type CollectionPlan,
@@ -19,12 +20,11 @@ import {
   verifyRepository,
   voidClaim,
 } from '../../lib/repository/index.ts';
-import { compactPack } from '../../lib/repository/collect/compact.ts';
 import { Crash, CrashPlan } from '../datapath/faultyStore.ts';
 import type { ModelDisk } from '../datapath/modelDisk.ts';
 import { checkMarks, checkRescan, same } from './modelChecks.ts';
 import { ModelSession, type Phase } from './modelSession.ts';
-import { HOUR, MINUTE, type Planned, PausePlan, type World } from './modelWorld.ts';
+import { HOUR, MINUTE, PausePlan, type Planned, type World } from './modelWorld.ts';
 
 /** False: there was nothing to do it to. */
 export type Step = (world: World, nested: Nested) => Promise<boolean | void>;
@@ -127,7 +127,11 @@ const backupDies: Step = async (world) => {
 const backupPauses: Step = async (world, nested) => {
   if (world.sessions.length > 3) return false;
   const session = idle(world) ?? newSession(world);
-  const plan = pausing(world, CALLS.session, nested);
+  const plan = pausing(world, CALLS.session, async () => {
+    // Somebody took it for dead.
+    if (world.dice.chance(0.3)) await session.end();
+    await nested();
+  });
   await carryOn(world, session, 'commit', plan);
   if (plan.fired) world.count('paused backups');
 };
@@ -152,6 +156,26 @@ const newEpoch: Step = async (world) => {
   const old = session.oldClaims.at(-1);
   const error = await session.commit(world.process(), old).catch((failed: unknown) => failed);
   if (!isHoldfastError(error, 'claimLost')) throw new Error(`a lower epoch committed: ${String(error)}`);
+};
+
+/** The same in the middle of a commit: it loses, unless it was at its last call, which creates the manifest. */
+const overtaken: Step = async (world) => {
+  const session = newSession(world);
+  await carryOn(world, session, 'move');
+  const { sequence, claim } = session;
+  if (session.next !== 'commit' || !claim) return false;
+  const plan = new PausePlan(1 + world.dice.int(16), async () => {
+    session.claim = await world.claim(world.chain, session.request(session.epoch + 1), sequence);
+    session.oldClaims.push(claim);
+    session.epoch++;
+  });
+  const outcome = await session.commit(world.process(plan), claim).catch((error: unknown) => error);
+  if (!plan.fired) await carryOn(world, session, 'commit');
+  else if (isHoldfastError(outcome, 'claimLost')) world.count('overtaken commits');
+  else if (outcome instanceof Error) throw outcome;
+  else if (plan.calls > plan.before)
+    throw new Error(`number ${sequence} was committed under an epoch that had ended`);
+  file(world, session);
 };
 
 const commitTwiceAtOnce: Step = async (world) => {
@@ -227,7 +251,14 @@ const lateActivity: Step = async (world) => {
 
 const remove: Step = async (world) => {
   const sequences = [...world.points.keys()];
-  const sequence = world.dice.chance(0.35) ? sequences.at(-1) : world.dice.pick(sequences);
+  // The newest is the parent of what is under way; others are being read.
+  const read = world.readers
+    .map(({ point }) => point.manifest.sequence)
+    .filter((one) => world.points.has(one));
+  const dice = world.dice.float();
+  const sequence =
+    (dice < 0.3 ? sequences.at(-1) : dice < 0.6 ? world.dice.pick(read) : undefined) ??
+    world.dice.pick(sequences);
   if (sequence === undefined) return false;
   await removeNow(world, sequence);
 };
@@ -264,7 +295,7 @@ const beginReading: Step = async (world) => {
   const { repository, id } = world.chain;
   const lease = { kind: 'reader' as const, chain: id, sequence, by: 'test' };
   const { name } = await createLease(repository, lease);
-  world.readers.push({ point, lease: name, readAt: world.time.now(), awake: world.dice.chance(0.7) });
+  world.readers.push({ point, lease: name, readAt: world.time.now(), awake: world.dice.chance(0.5) });
 };
 
 const endReading: Step = async (world) => {
@@ -395,7 +426,9 @@ const compactLate: Step = async (world) => {
 const damage: Step = async (world) => {
   const { stores, dice, hurt } = world;
   if (hurt.size > 5) return false;
-  const needed = new Set([...world.points.values()].flatMap(({ places }) => [...places.values()].map(({ pack }) => pack)));
+  const needed = new Set(
+    [...world.points.values()].flatMap(({ places }) => [...places.values()].map(({ pack }) => pack)),
+  );
   const pack = dice.pick([...needed].sort());
   if (!pack) return false;
   const objects: string[] = [];
@@ -495,6 +528,7 @@ export const STEPS: Readonly<Record<string, Weighted>> = {
   backupPauses: { weight: 3, run: backupPauses },
   endSession: { weight: 1.5, run: endSession, nested: true },
   newEpoch: { weight: 1.5, run: newEpoch },
+  overtaken: { weight: 2, run: overtaken },
   commitTwiceAtOnce: { weight: 3, run: commitTwiceAtOnce },
   sweep: { weight: 2, run: sweep, nested: true },
   lateActivity: { weight: 4, run: lateActivity, nested: true },

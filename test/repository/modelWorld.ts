@@ -71,17 +71,17 @@ export interface Process {
 
 /** Runs something in the middle of another process's work, before its `at`th storage call. */
 export class PausePlan extends CrashPlan {
-  readonly #before: number;
+  readonly before: number;
   readonly #act: () => Promise<void>;
 
   constructor(at: number, act: () => Promise<void>) {
     super(Infinity, 'before');
-    this.#before = at;
+    this.before = at;
     this.#act = act;
   }
 
   override async run<T>(call: () => Promise<T>): Promise<T> {
-    if (++this.calls === this.#before) {
+    if (++this.calls === this.before) {
       this.fired = true;
       await this.#act();
     }

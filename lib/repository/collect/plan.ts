@@ -1,5 +1,6 @@
 import { isHoldfastError } from '../../model/index.ts';
 import type { Chain } from '../chain.ts';
+import { examinePack } from '../checkContent.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { generationName, packName, sequenceOf } from '../names.ts';
 import { chainData } from '../openPoint.ts';
@@ -139,7 +140,7 @@ async function gatherPack(context: PackContext, pack: ListedPack): Promise<void>
   }
 }
 
-/** Does this generation hold every block of the pack that is needed? Null: yes. */
+/** Does this generation hold every block of the pack that is needed, and can it be read? Null: yes. */
 async function replaces(
   { survey: { chain, marks }, generations, signal }: PackContext,
   { id }: ListedPack,
@@ -151,7 +152,9 @@ async function replaces(
       if (marks.blocks.has(id, ordinal) && !holds(at, ordinal))
         return { object: at.name, problem: `it does not hold block ${ordinal}, which is needed` };
     }
-    return null;
+    // What it replaces may be the only copy that can be read: a look at every block, once for each generation that is dropped.
+    const { problem } = await examinePack(chain, at, signal);
+    return problem && { object: at.name, problem: problem.message };
   } catch (error) {
     if (!isHoldfastError(error, 'corruptObject') && !isHoldfastError(error, 'missingObject')) throw error;
     return { object: error.target ?? generationName(chain.id, id, generation), problem: error.message };

@@ -2,8 +2,8 @@ import type { Chain } from '../chain.ts';
 import { readClaim } from '../claim.ts';
 import { corruptObject, missingObject } from '../damage.ts';
 import { inOrder, type SizedTask } from '../inOrder.ts';
-import type { TreeRef } from '../manifest.ts';
-import { manifestName } from '../names.ts';
+import type { PointManifest, TreeRef } from '../manifest.ts';
+import { manifestName, mapName } from '../names.ts';
 import { readManifest, type StoredManifest } from '../points.ts';
 import { listNumbers, type Numbers } from './frozenList.ts';
 import { type Leases, listLeases } from './lease.ts';
@@ -29,6 +29,8 @@ export interface Decided {
   readonly state: 'point' | 'void';
   readonly decidedAt: Date;
   readonly disks: readonly RootDisk[];
+  /** Names of the map objects that a point's manifest lists. One whose pages all became empty is reached by nothing else. */
+  readonly maps: readonly string[];
 }
 
 export interface Roots {
@@ -89,10 +91,16 @@ export async function readDecided(
     if (manifest.sequence !== sequence || manifest.chain !== chain.id)
       throw corruptObject(name, 'it is of another number');
     const disks = manifest.disks.map(({ tree, sizeBytes }) => ({ tree, sizeBytes }));
-    decided.set(sequence, { state: manifest.state, decidedAt: lastModified, disks });
+    const maps = manifest.state === 'point' ? listedMaps(manifest) : [];
+    decided.set(sequence, { state: manifest.state, decidedAt: lastModified, disks, maps });
   }
   return decided;
 }
+
+const listedMaps = ({ chain, sequence, disks }: PointManifest): string[] =>
+  disks.flatMap(({ number: disk, maps }) =>
+    maps.map(({ shard, attempt }) => mapName(chain, { sequence, disk, shard, attempt })),
+  );
 
 async function* manifestTasks(
   chain: Chain,

@@ -25,7 +25,7 @@ export interface Survey {
   readonly numbers: Roots['numbers'];
   readonly leases: Roots['leases'];
   readonly marks: Marks;
-  /** Map objects that stay: a root reaches a page, or a pack of theirs. */
+  /** Map objects that stay: a root reaches a page, or a pack of theirs, or the manifest of a point lists them. */
   readonly liveMaps: ReadonlySet<string>;
 }
 
@@ -62,6 +62,7 @@ export async function surveyChain(chain: Chain, options: SurveyOptions = {}): Pr
     }
   }
   const liveMaps = await mapsThatStay(chain, frozen, marks, signal);
+  for (const { maps } of decided.values()) for (const name of maps) liveMaps.add(name);
   return { chain, now, frozen, roots, decided, numbers, leases, marks, liveMaps };
 }
 

@@ -122,7 +122,14 @@ async function writeGeneration(
   for await (const { name } of data.list(generationsPrefix(chain.id, pack), { signal }))
     highest = Math.max(highest, parsePackName(name)?.generation ?? 0);
   const there = [await examined(chain, first, signal)];
-  if (highest > 0) there.push(await examined(chain, await generations.open(pack, highest, signal), signal));
+  if (highest > 0) {
+    try {
+      there.push(await examined(chain, await generations.open(pack, highest, signal), signal));
+    } catch (error) {
+      // Its index is damaged: nothing of it can be found.
+      damageIn(error);
+    }
+  }
   for (let generation = highest + 1; ; generation++) {
     const name = generationName(chain.id, pack, generation);
     const writer = new RecordWriter(chain.keys.seal, { kind: KIND.pack, chain: chain.id, name });
