@@ -3,6 +3,9 @@ import { z } from 'zod';
 import { HoldfastError } from '../lib/model/index.ts';
 import type { StateFolder } from './stateFolder.ts';
 
+/** Locks that this process holds. Without a reference the database would be collected as garbage, and its lock given up. */
+const held = new Set<DatabaseSync>();
+
 const ownerSchema = z.object({ pid: z.number().int() });
 
 /**
@@ -24,8 +27,10 @@ export function takeRunLock(state: StateFolder): () => void {
       { cause: error },
     );
   }
+  held.add(database);
   state.write('owner.json', { pid: process.pid });
   return () => {
+    held.delete(database);
     state.remove('owner.json');
     database.close();
   };

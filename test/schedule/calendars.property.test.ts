@@ -101,7 +101,7 @@ describe('slots of random calendars', () => {
         fc.property(
           cases,
           fc.array(
-            fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 90 }), fc.integer({ min: 1, max: 2000 })),
+            fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 90 }), fc.integer({ min: 1, max: 900 })),
             {
               minLength: 1,
               maxLength: 40,
