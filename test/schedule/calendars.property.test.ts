@@ -70,6 +70,9 @@ const cases: fc.Arbitrary<{ place: number; calendar: Calendar; from: number; to:
 
 const instant = (table: WallTable, index: number): Date => new Date(table.start + index * MINUTE);
 
+/** Missed slots that are listed one by one; those before them are counted. */
+const LISTED = 1000;
+
 describe('slots of random calendars', () => {
   it(
     'are those at which a clock on the wall, watched minute by minute, first reaches a time that is meant',
@@ -110,6 +113,7 @@ describe('slots of random calendars', () => {
           ({ place, calendar, from, to }, gaps) => {
             const table = tableAt(place);
             const given: number[] = [];
+            let counted = 0;
             let since = from;
             let now = from;
             for (const gap of gaps) {
@@ -121,6 +125,7 @@ describe('slots of random calendars', () => {
               if (shut) waited++;
               if (pending.length > 1 && !shut) coalesced++;
               const runs = shut ? [] : pending;
+              const older = runs.slice(0, -1);
               const { due, missed, unlisted, late, waiting } = dueCalendarSlots(
                 calendar,
                 instant(table, since),
@@ -128,16 +133,19 @@ describe('slots of random calendars', () => {
               );
               expect({ due: due && flat([due])[0], missed: flat(missed), unlisted, late, waiting }).toEqual({
                 due: unionOf(runs),
-                missed: runs.slice(0, -1),
-                unlisted: 0,
+                missed: older.slice(-LISTED),
+                unlisted: Math.max(0, older.length - LISTED),
                 late: runs.length > 0 && (overdue || runs.length > 1),
                 waiting: shut ? pending.length : 0,
               });
+              counted += unlisted;
               given.push(...[...missed, ...(due ? [due] : [])].map(({ at }) => at.getTime()));
               if (due) since = (due.at.getTime() - table.start) / MINUTE;
             }
-            const all = modelSlots(calendar, table, from + 1, since + 1).map(({ at }) => at);
-            expect(given).toEqual(all);
+            const all = new Set(modelSlots(calendar, table, from + 1, since + 1).map(({ at }) => at));
+            expect(given.filter((at) => !all.delete(at))).toEqual([]);
+            // What is left is what was only counted: after a very long gap.
+            expect(all.size).toBe(counted);
           },
         ),
         { numRuns: 800, endOnFailure: true },
