@@ -1,11 +1,10 @@
 import type { OrchestrationContext } from 'durable-functions';
 import type { CommittedPoint } from '../activities/names.ts';
-import { doJobs, forEach, type SessionInput, type Steps, session, step, until } from './steps.ts';
+import { doJobs, forEach, type SessionInput, type Steps, session, sessionOf, step, until } from './steps.ts';
 
 /** One backup of one machine: a restore point, or a reason why there is none. */
 export function* backUpMachine(context: OrchestrationContext): Steps<CommittedPoint | null> {
-  const input = context.df.getInput<SessionInput>();
-  if (!input) throw new Error('backUpMachine needs its session as input');
+  const input = sessionOf(context);
   const point = yield* session(context, input, backup(context, input));
   if (point) yield* step(context, 'startRetention', { sessionId: input.sessionId });
   return point;

@@ -1,10 +1,9 @@
 import type { OrchestrationContext } from 'durable-functions';
-import { type SessionInput, type Steps, session, until } from './steps.ts';
+import { type Steps, session, sessionOf, until } from './steps.ts';
 
 /** Collects what no restore point needs any more, and compacts sparse packs. */
 export function* collectGarbage(context: OrchestrationContext): Steps<void> {
-  const input = context.df.getInput<SessionInput>();
-  if (!input) throw new Error('collectGarbage needs its session as input');
+  const input = sessionOf(context);
   const { sessionId, pollSeconds } = input;
   yield* session(context, input, until(context, 'collectSome', { sessionId }, pollSeconds));
 }

@@ -1,10 +1,9 @@
 import type { OrchestrationContext } from 'durable-functions';
-import { doJobs, forEach, type SessionInput, type Steps, session, step, until } from './steps.ts';
+import { doJobs, forEach, type SessionInput, type Steps, session, sessionOf, step, until } from './steps.ts';
 
 /** Restores disks of a restore point to new managed disks. */
 export function* restoreDisks(context: OrchestrationContext): Steps<void> {
-  const input = context.df.getInput<SessionInput>();
-  if (!input) throw new Error('restoreDisks needs its session as input');
+  const input = sessionOf(context);
   yield* session(context, input, restore(context, input));
 }
 

@@ -1,13 +1,12 @@
 import type { OrchestrationContext } from 'durable-functions';
-import { type SessionInput, type Steps, session, step, until } from './steps.ts';
+import { type SessionInput, type Steps, session, sessionOf, step, until } from './steps.ts';
 
 /**
  * One run of a policy: backs up every machine in its scope, each in an instance of its own, at a paced rate. It watches
  * their sessions, so that one failing machine fails nobody else.
  */
 export function* runPolicy(context: OrchestrationContext): Steps<void> {
-  const input = context.df.getInput<SessionInput>();
-  if (!input) throw new Error('runPolicy needs its session as input');
+  const input = sessionOf(context);
   yield* session(context, input, machines(context, input));
 }
 

@@ -25,6 +25,13 @@ export interface SessionInput {
   readonly pollSeconds: number;
 }
 
+/** The input of an orchestrator: the session that it runs. */
+export function sessionOf(context: OrchestrationContext): SessionInput {
+  const input = context.df.getInput<SessionInput>();
+  if (!input) throw new Error('An orchestrator needs its session as input.');
+  return input;
+}
+
 export function* sleep(context: OrchestrationContext, seconds: number): Steps<void> {
   // The durable clock, moved on: the same in every replay.
   yield context.df.createTimer(later(context.df.currentUtcDateTime, seconds));

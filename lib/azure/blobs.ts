@@ -4,6 +4,7 @@ import { ContainerClient, type StoragePipelineOptions } from '@azure/storage-blo
 import { HoldfastError, isHoldfastError, MiB } from '../model/index.ts';
 import type { BlobCall, BlobContent, BlobInfo, BlobStore, BlobVersion } from '../repository/blobStore.ts';
 import { blobError } from './blobErrors.ts';
+import { LARGEST_MIB, limited } from './blobLimits.ts';
 import { endOfSas, storeName } from './containerUrl.ts';
 
 const OPTIONS: StoragePipelineOptions = {
@@ -11,11 +12,6 @@ const OPTIONS: StoragePipelineOptions = {
   retryOptions: { maxTries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 },
 };
 const PAGE = 5000;
-/** The SDK has no time limit of its own: a call gets 30 s and a second for each MiB, retries included. */
-const BASE_MS = 30_000;
-const MS_PER_MIB = 1_000;
-/** How much of an object a read of unknown length may bring: an archive pack. */
-const LARGEST_MIB = 512;
 
 /**
  * A container of Azure Blob Storage. With a credential for the service itself, with a container SAS in the URL for workers. A worker's SAS
@@ -172,12 +168,10 @@ export class AzureBlobStore implements BlobStore {
     mib: number,
     call: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const limit = AbortSignal.timeout(Math.ceil(BASE_MS + mib * MS_PER_MIB));
-    const signal = options?.signal;
     try {
-      return await call(signal ? AbortSignal.any([limit, signal]) : limit);
+      return await limited(options, mib, call);
     } catch (error) {
-      throw blobError(error, { verb, target, store: this.name, sasEnds: this.#sasEnds }, signal);
+      throw blobError(error, { verb, target, store: this.name, sasEnds: this.#sasEnds }, options?.signal);
     }
   }
 }

@@ -26,7 +26,7 @@ export { type MachineScope, VirtualMachines } from './machines.ts';
 export { type Operation, type OperationState, pollOperation } from './operations.ts';
 export { type IssuedSas, SasIssuer } from './sas.ts';
 export { type SnapshotInfo, type SnapshotRequest, type SnapshotScope, Snapshots } from './snapshots.ts';
-export type { Tags } from './tags.ts';
+export { MAX_TAG_VALUE, MAX_TAGS, type Tags } from './tags.ts';
 export {
   type WorkerImage,
   type WorkerMachine,

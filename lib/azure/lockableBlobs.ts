@@ -11,15 +11,13 @@ import {
   type VersionInfo,
 } from '../repository/immutability/lockableStore.ts';
 import { blobError } from './blobErrors.ts';
+import { LARGEST_MIB, limited } from './blobLimits.ts';
 import { AzureBlobStore } from './blobs.ts';
 
 const OPTIONS: StoragePipelineOptions = {
   retryOptions: { maxTries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 },
 };
 const PAGE = 5000;
-const BASE_MS = 30_000;
-const MS_PER_MIB = 1_000;
-const LARGEST_MIB = 512;
 
 /**
  * A container with version-level immutability (and versioning, which that needs). The identity needs, beside the rights to
@@ -213,12 +211,10 @@ export class AzureLockableStore implements LockableStore {
     mib: number,
     call: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const limit = AbortSignal.timeout(Math.ceil(BASE_MS + mib * MS_PER_MIB));
-    const signal = options?.signal;
     try {
-      return await call(signal ? AbortSignal.any([limit, signal]) : limit);
+      return await limited(options, mib, call);
     } catch (error) {
-      throw blobError(error, { verb, target, store: this.name, sasEnds: null }, signal);
+      throw blobError(error, { verb, target, store: this.name, sasEnds: null }, options?.signal);
     }
   }
 }

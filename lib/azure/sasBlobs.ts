@@ -1,14 +1,11 @@
 import { HoldfastError, isHoldfastError, MiB } from '../model/index.ts';
 import type { BlobCall, BlobContent, BlobInfo, BlobStore, BlobVersion } from '../repository/blobStore.ts';
 import { blobError } from './blobErrors.ts';
+import { LARGEST_MIB, limited } from './blobLimits.ts';
 import { endOfSas, storeName } from './containerUrl.ts';
 import { type Answer, DiskFailure, DiskHttp, type DiskHttpOptions } from './diskHttp.ts';
 
 const SERVICE_VERSION = '2021-12-02';
-/** A call gets 30 s and a second for each MiB, retries included. */
-const BASE_MS = 30_000;
-const MS_PER_MIB = 1_000;
-const LARGEST_MIB = 512;
 
 /**
  * A container behind a SAS that may create and read: what a worker has. As `AzureBlobStore`, without the SDK, whose downloads cost
@@ -163,18 +160,16 @@ export class SasBlobStore implements BlobStore {
     mib: number,
     call: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const limit = AbortSignal.timeout(Math.ceil(BASE_MS + mib * MS_PER_MIB));
-    const signal = options?.signal;
     try {
-      return await call(signal ? AbortSignal.any([limit, signal]) : limit);
+      return await limited(options, mib, call);
     } catch (error) {
       const context = { verb, target, store: this.name, sasEnds: this.#sasEnds };
-      if (!(error instanceof DiskFailure)) throw blobError(error, context, signal);
+      if (!(error instanceof DiskFailure)) throw blobError(error, context, options?.signal);
       const { status, code, message } = error;
       // Status 0: the connection broke, as often as it was tried.
       if (status === 0)
         throw new HoldfastError('unavailable', `${verb} "${target}" in ${this.name}: ${message}`, { target });
-      throw blobError({ statusCode: status, code, message }, context, signal);
+      throw blobError({ statusCode: status, code, message }, context, options?.signal);
     }
   }
 }

@@ -3,9 +3,9 @@ import { HoldfastError } from '../model/index.ts';
 export type Tags = Readonly<Record<string, string>>;
 
 /** Azure's limits for a resource's tags. */
-const MAX_TAGS = 50;
+export const MAX_TAGS = 50;
 const MAX_TAG_NAME = 512;
-const MAX_TAG_VALUE = 256;
+export const MAX_TAG_VALUE = 256;
 
 /**
  * Throws `tagLimit` when Azure would refuse these tags, before anything is created with them. `target` is what would carry them. Azure

@@ -4,6 +4,7 @@ import { makeInstallation } from './open.ts';
 
 export type { AzurePorts, Installation } from './installation.ts';
 export { makeInstallation } from './open.ts';
+export { OWNER_TAG } from './ownerTag.ts';
 export type { Settings } from './settings.ts';
 
 let installation: Promise<Installation> | undefined;

@@ -22,13 +22,11 @@ import {
   type WorkerPool,
 } from '../workers/index.ts';
 import type { Installation } from './installation.ts';
+import { OWNER_TAG } from './ownerTag.ts';
 import { openOwnRepository, readInstallationKey } from './repository.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { azureWorkers } from './workerMachines.ts';
 import { workerPrefix } from './workerPrefix.ts';
-
-/** Tag of everything that an installation makes; its value is the installation's id. */
-const OWNER_TAG = 'holdfast-owner';
 
 /** Makes an installation from the environment. No call is made before something is asked of it. */
 export function makeInstallation(

@@ -1,6 +1,5 @@
-import type { Installation } from '../installation/index.ts';
+import { type Installation, OWNER_TAG } from '../installation/index.ts';
 import { HoldfastError, isHoldfastError, type Machine, sameArmId } from '../model/index.ts';
-import { OWNER_TAG } from './snapshotTags.ts';
 
 interface Scope {
   readonly subscriptionId: string;

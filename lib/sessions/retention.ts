@@ -1,5 +1,5 @@
 import { planPointRetention, planSnapshotRetention, type SnapshotRetentionFacts } from '../chain/index.ts';
-import type { Installation } from '../installation/index.ts';
+import { type Installation, OWNER_TAG } from '../installation/index.ts';
 import { type Machine, sessionId as newSessionId } from '../model/index.ts';
 import { openChain, removePoint, takeOwnership } from '../repository/index.ts';
 import { deleteSnapshot } from './deleteSnapshot.ts';
@@ -7,7 +7,7 @@ import { enterStep } from './live.ts';
 import { type Looked, notYet, seen } from './look.ts';
 import type { Instances } from './ports.ts';
 import { startSession } from './requests.ts';
-import { MACHINE_TAG, OWNER_TAG, SESSION_TAG, SET_TAG } from './snapshotTags.ts';
+import { MACHINE_TAG, SESSION_TAG, SET_TAG } from './snapshotTags.ts';
 import { readState, updateState } from './state.ts';
 
 /** Snapshots and points that one look removes; the next look goes on. */

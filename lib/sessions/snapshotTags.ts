@@ -1,5 +1,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { MAX_TAG_VALUE, MAX_TAGS } from '../azure/index.ts';
+import { OWNER_TAG } from '../installation/index.ts';
 import { HoldfastError, type MachineConfiguration, machineConfigurationSchema } from '../model/index.ts';
 
 /**
@@ -7,7 +9,6 @@ import { HoldfastError, type MachineConfiguration, machineConfigurationSchema } 
  * sealed with the installation key and split over the tags of the set. With the catalog lost, the snapshots still say what
  * they are, to us alone.
  */
-export const OWNER_TAG = 'holdfast-owner';
 export const SESSION_TAG = 'holdfast-session';
 export const MACHINE_TAG = 'holdfast-machine';
 export const SET_TAG = 'holdfast-set';
@@ -15,9 +16,6 @@ const DISK_TAG = 'holdfast-disk';
 export const PARTS_TAG = 'holdfast-parts';
 const PART_PREFIX = 'holdfast-m';
 
-/** Azure: 50 tags on a resource, 256 characters in a value. */
-export const MAX_TAGS = 50;
-const MAX_VALUE = 256;
 const OWN_TAGS = 6;
 
 const sealKey = (installationKey: Buffer): Buffer =>
@@ -83,7 +81,7 @@ export function planTags(
   { owner, sessionId, setId, machineId, sealed, disks }: TagPlan,
   resource: string,
 ): Map<number, Record<string, string>> {
-  const parts = sealed.match(new RegExp(`.{1,${MAX_VALUE}}`, 'g')) ?? [];
+  const parts = sealed.match(new RegExp(`.{1,${MAX_TAG_VALUE}}`, 'g')) ?? [];
   const room = disks.length * (MAX_TAGS - OWN_TAGS);
   if (parts.length > room) {
     throw new HoldfastError(

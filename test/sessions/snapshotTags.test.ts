@@ -1,14 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MAX_TAGS } from '../../lib/azure/index.ts';
 import type { MachineConfiguration } from '../../lib/model/index.ts';
-import {
-  joinTags,
-  MAX_TAGS,
-  openConfiguration,
-  planTags,
-  sealConfiguration,
-} from '../../lib/sessions/snapshotTags.ts';
+import { joinTags, openConfiguration, planTags, sealConfiguration } from '../../lib/sessions/snapshotTags.ts';
 
 const key = randomBytes(32);
 

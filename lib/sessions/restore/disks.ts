@@ -1,10 +1,10 @@
 import { UploadDisk } from '../../azure/index.ts';
-import type { Installation } from '../../installation/index.ts';
+import { type Installation, OWNER_TAG } from '../../installation/index.ts';
 import { HoldfastError, isHoldfastError } from '../../model/index.ts';
 import { releaseAccess, writeAccess } from '../access.ts';
 import { enterStep } from '../live.ts';
 import { type Looked, notYet, seen } from '../look.ts';
-import { OWNER_TAG, SESSION_TAG } from '../snapshotTags.ts';
+import { SESSION_TAG } from '../snapshotTags.ts';
 import { need, readState } from '../state.ts';
 import type { OpenedRestore } from './open.ts';
 
