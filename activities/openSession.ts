@@ -8,6 +8,6 @@ export const openSession = activity(
   async ({ installation, instances }, { sessionId }) => {
     const { disks } = await openBackup(installation, instances, sessionId);
     const { request } = await readState(installation, sessionId, 'backup');
-    return { disks: disks.map(({ number }) => number), mover: request.mover };
+    return { disks: disks.map(({ number }) => number), mover: request.protection.mover };
   },
 );

@@ -1,10 +1,13 @@
+import { z } from 'zod';
 import { HoldfastError, type Policy, policyIdSchema, policySchema } from '../lib/model/index.ts';
-import { nextSlots, parseSchedule } from '../lib/schedule/index.ts';
+import { checkCalendar, nextCalendarSlots } from '../lib/schedule/index.ts';
 import { requestPolicyRun } from '../lib/sessions/index.ts';
 import { accepted, type Call, ok, route } from './http.ts';
 import { showSession } from './sessions.ts';
 
 const NEXT_SLOTS = 5;
+
+const isObject = (body: unknown): body is object => typeof body === 'object' && body !== null;
 
 function idOf({ params }: Call): string {
   const parsed = policyIdSchema.safeParse(params['id']);
@@ -22,9 +25,9 @@ async function needPolicy(call: Call): Promise<{ value: Policy; etag: string }> 
 }
 
 function shown(policy: Policy, now: Date) {
-  const { schedule, enabled } = policy;
+  const { calendar, enabled } = policy;
   const next =
-    schedule && enabled ? nextSlots(schedule, now, NEXT_SLOTS).map((slot) => slot.toISOString()) : [];
+    calendar && enabled ? nextCalendarSlots(calendar, now, NEXT_SLOTS).map(({ at }) => at.toISOString()) : [];
   return { ...policy, nextSlots: next };
 }
 
@@ -60,12 +63,14 @@ route({
   async handle(call) {
     const id = idOf(call);
     const { policies } = call.installation.catalog;
-    const policy = await call.body(policySchema.extend({ id: policyIdSchema.default(id) }));
+    const policy = await call.body(
+      z.preprocess((body) => (isObject(body) ? { id, ...body } : body), policySchema),
+    );
     if (policy.id !== id)
       throw new HoldfastError('invalidInput', `The body's id is ${policy.id}, the URL's is ${id}.`, {
         target: 'id',
       });
-    if (policy.schedule) parseSchedule(policy.schedule);
+    if (policy.calendar) checkCalendar(policy.calendar);
     const ifMatch = call.request.headers.get('if-match');
     const onlyNew = call.request.headers.get('if-none-match') === '*';
     const { value, etag } = await policies.put(policy, onlyNew ? null : (ifMatch ?? undefined));

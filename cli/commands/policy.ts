@@ -12,11 +12,10 @@ const scope = ({ scope }: PolicyAnswer): string =>
 const COLUMNS: readonly Column<PolicyAnswer>[] = [
   { name: 'POLICY', value: (policy) => policy.id },
   { name: 'ENABLED', value: (policy) => policy.enabled, show: (policy) => (policy.enabled ? 'yes' : 'no') },
-  { name: 'SCHEDULE', value: (policy) => policy.schedule?.cron ?? null },
-  { name: 'TIME ZONE', value: (policy) => policy.schedule?.timeZone ?? null },
+  { name: 'TIME ZONE', value: (policy) => policy.calendar?.timeZone ?? null },
   { name: 'SCOPE', value: scope },
-  { name: 'KEEP POINTS', value: (policy) => policy.retention.restorePoints },
-  { name: 'KEEP SNAPSHOTS', value: (policy) => policy.retention.snapshots },
+  { name: 'KEEP POINTS', value: (policy) => JSON.stringify(policy.retention.keep) },
+  { name: 'KEEP SNAPSHOTS', value: (policy) => JSON.stringify(policy.snapshots.retention.keep) },
   { name: 'MOVER', value: (policy) => policy.mover },
 ];
 

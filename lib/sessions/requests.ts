@@ -1,10 +1,11 @@
 import type { Installation } from '../installation/index.ts';
 import {
+  DEFAULT_REPOSITORY,
+  type Flag,
   HoldfastError,
   type Machine,
-  type Mover,
   sessionId as newSessionId,
-  type Policy,
+  type Protection,
   type Session,
   type SessionKind,
 } from '../model/index.ts';
@@ -77,8 +78,13 @@ export async function startSession(
 
 export interface BackupRequest {
   readonly machine: Machine;
-  readonly mover: Mover;
-  readonly retention: Policy['retention'];
+  readonly protection: Protection;
+  /** Default: a restore point that carries the flag `daily`. */
+  readonly makes?: 'snapshot' | 'backup';
+  readonly flags?: readonly Flag[];
+  readonly backupFlags?: readonly Flag[];
+  readonly expiresAt?: string | null;
+  readonly repository?: string;
   readonly reset?: boolean;
   readonly reason: string;
   readonly policyId: string | null;
@@ -93,7 +99,8 @@ export function requestBackup(
   instances: Instances,
   asked: BackupRequest,
 ): Promise<Session> {
-  const { machine, mover, retention, reset = false, reason, policyId, parentId } = asked;
+  const { machine, protection, reset = false, reason, policyId, parentId } = asked;
+  const { makes = 'backup', flags = ['daily'], backupFlags = flags } = asked;
   return startSession(installation, instances, {
     id: newSessionId(asked.at ?? installation.clock.now(), asked.seed),
     orchestrator: 'backUpMachine',
@@ -101,7 +108,17 @@ export function requestBackup(
     machine,
     parentId,
     policyId,
-    request: { kind: 'backup', machine, mover, retention, reset },
+    request: {
+      kind: 'backup',
+      machine,
+      protection,
+      makes,
+      flags: [...flags],
+      backupFlags: makes === 'backup' ? [...backupFlags] : [],
+      expiresAt: asked.expiresAt ?? null,
+      repository: asked.repository ?? DEFAULT_REPOSITORY,
+      reset,
+    },
   });
 }
 

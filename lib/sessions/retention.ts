@@ -34,7 +34,7 @@ export async function startRetention(
       kind: 'retention',
       machine: request.machine,
       chainId: opened.chainId,
-      retention: request.retention,
+      protection: request.protection,
     },
   });
 }
@@ -71,7 +71,7 @@ async function removePoints(installation: Installation, sessionId: string): Prom
   const rows = await catalog.points.list(request.chainId);
   const plan = planPointRetention(
     rows.map(({ point }) => point),
-    request.retention.restorePoints,
+    request.protection.retention.keep.daily?.points ?? 14,
   );
   const gone = plan.filter(({ keep }) => !keep).slice(-STEP);
   if (gone.length === 0) return 0;
@@ -97,7 +97,11 @@ async function removeSnapshots(installation: Installation, sessionId: string): P
   const snapshots = await settledSnapshots(installation, request.machine);
   const bases = await installation.catalog.chains.protectedSnapshots();
   let removed = 0;
-  for (const { item, keep } of planSnapshotRetention(snapshots, request.retention.snapshots, bases)) {
+  for (const { item, keep } of planSnapshotRetention(
+    snapshots,
+    request.protection.snapshots.retention.keep.daily?.points ?? 2,
+    bases,
+  )) {
     if (keep || removed === STEP) continue;
     // One whose family is being read stays for the next run.
     if (await deleteSnapshot(installation, sessionId, item.id)) removed++;

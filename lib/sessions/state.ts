@@ -5,27 +5,33 @@ import {
   chainIdSchema,
   consistencySchema,
   diskSchema,
+  flagSchema,
   HoldfastError,
   machineConfigurationSchema,
   machineSchema,
   moverSchema,
+  protectionSchema,
   readReasonSchema,
+  repositoryIdSchema,
 } from '../model/index.ts';
 
 /**
  * What the steps of a session tell each other: too large for an orchestrator's history, and of no interest afterwards. One
  * row per session. Each step adds its part; a step that runs twice finds what its first run wrote.
  */
-const retentionSchema = z.object({
-  restorePoints: z.number().int().positive(),
-  snapshots: z.number().int().positive(),
-});
-
 const backupRequestSchema = z.object({
   kind: z.literal('backup'),
   machine: machineSchema,
-  mover: moverSchema,
-  retention: retentionSchema,
+  protection: protectionSchema,
+  /** `snapshot`: no restore point is made. */
+  makes: z.enum(['snapshot', 'backup']),
+  /** Of the snapshots, ... */
+  flags: z.array(flagSchema),
+  /** ... and of the restore point. */
+  backupFlags: z.array(flagSchema),
+  /** Of a backup on demand: kept until then, whatever the flags say. */
+  expiresAt: z.iso.datetime().nullable(),
+  repository: repositoryIdSchema,
   /** Read every disk whole, whatever CBT says. */
   reset: z.boolean(),
 });
@@ -120,7 +126,7 @@ const retentionStateSchema = z.object({
     kind: z.literal('retention'),
     machine: machineSchema,
     chainId: chainIdSchema,
-    retention: retentionSchema,
+    protection: protectionSchema,
   }),
   points: z.number().int().default(0),
   snapshots: z.number().int().default(0),

@@ -42,8 +42,8 @@ export async function protectDemo(
       await api.putPolicy({
         id: POLICY,
         scope: { resourceGroups: [DEMO.resourceGroup] },
-        schedule: { cron: '*/3 * * * *', timeZone: 'UTC' },
-        retention: { restorePoints: 14, snapshots: 2 },
+        calendar: { schedules: [{ every: 'cron', cron: '*/3 * * * *' }] },
+        retention: { keep: { daily: { points: 14 } } },
         mover: 'worker',
       });
     }

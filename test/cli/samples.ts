@@ -1,4 +1,10 @@
-import type { DiskProgress, Policy, RestorePoint, Session } from '../../lib/model/index.ts';
+import {
+  type DiskProgress,
+  type Policy,
+  policySchema,
+  type RestorePoint,
+  type Session,
+} from '../../lib/model/index.ts';
 
 export const MACHINE = {
   id: '0f9e8d7c-6b5a-4938-8271-605f4e3d2c1b',
@@ -75,12 +81,9 @@ export const POINT: RestorePoint = {
   ],
 };
 
-export const POLICY: Policy = {
-  schemaVersion: 1,
+export const POLICY: Policy = policySchema.parse({
   id: 'demo',
   enabled: true,
-  scope: { subscriptions: [], resourceGroups: ['/subscriptions/s1/resourceGroups/shop'], machines: [] },
-  schedule: { cron: '*/2 * * * *', timeZone: 'UTC' },
-  retention: { restorePoints: 14, snapshots: 2 },
-  mover: 'worker',
-};
+  scope: { resourceGroups: ['shop'] },
+  calendar: { schedules: [{ every: 'cron', cron: '*/2 * * * *' }] },
+});

@@ -12,7 +12,7 @@ import type { Outcome } from '../../activities/names.ts';
 import { AzureBlobStore, appCredential, KeyVaultSecrets } from '../../lib/azure/index.ts';
 import { makeInstallation } from '../../lib/installation/index.ts';
 import type { Installation } from '../../lib/installation/installation.ts';
-import { type Clock, type Machine, MiB, type Session } from '../../lib/model/index.ts';
+import { type Clock, type Machine, MiB, protectionSchema, type Session } from '../../lib/model/index.ts';
 import { checkRepository } from '../../lib/repository/index.ts';
 import {
   type Instances,
@@ -264,8 +264,11 @@ export class Lab {
   request(machine: Machine, restorePoints = 14, snapshots = 2): Promise<Session> {
     return requestBackup(this.installation, this.instances, {
       machine,
-      mover: 'inline',
-      retention: { restorePoints, snapshots },
+      protection: protectionSchema.parse({
+        mover: 'inline',
+        retention: { keep: { daily: { points: restorePoints } } },
+        snapshots: { retention: { keep: { daily: { points: snapshots } } } },
+      }),
       reason: 'test',
       policyId: null,
       parentId: null,

@@ -42,7 +42,7 @@ export async function commitBackup(
     now: installation.clock.now(),
     consistency: snapshots.consistency,
     configuration: opened.configuration,
-    retention: session.policyId === null ? null : { restorePoints: state.request.retention.restorePoints },
+    retention: null,
     disks,
   });
   const stored = need(await readManifest(chain, sequence), 'the manifest', sessionId);

@@ -66,7 +66,7 @@ export async function planReads(installation: Installation, sessionId: string): 
       },
     });
   }
-  const by = whoPlans(state.request.mover, reads);
+  const by = whoPlans(state.request.protection.mover, reads);
   await updateState(installation, sessionId, 'backup', (current) => ({
     ...current,
     reads,
@@ -88,7 +88,10 @@ export async function dispatchMoves(installation: Installation, sessionId: strin
   await alertMismatches(installation, sessionId, opened, plans);
   const total = [...plans.values()].reduce((sum, plan) => sum + plan.plannedBytes, 0);
   const small = total <= installation.settings.HOLDFAST_INLINE_BYTES;
-  const by = state.request.mover === 'inline' || (state.request.mover === 'auto' && small) ? 'app' : 'worker';
+  const by =
+    state.request.protection.mover === 'inline' || (state.request.protection.mover === 'auto' && small)
+      ? 'app'
+      : 'worker';
   await updateState(installation, sessionId, 'backup', (current) => ({ ...current, inline: by === 'app' }));
   const jobs = snapshots.flatMap((snapshot) =>
     movesOf(opened.chainId, installation, opened.sequence, snapshot, plans.get(snapshot.number)),

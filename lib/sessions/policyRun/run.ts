@@ -4,6 +4,7 @@ import {
   type Machine,
   sessionId as newSessionId,
   type Policy,
+  protectionOf,
   type Session,
 } from '../../model/index.ts';
 import { enterStep, warn } from '../live.ts';
@@ -85,8 +86,7 @@ async function startChild(
 ): Promise<void> {
   const child = await requestBackup(installation, instances, {
     machine,
-    mover: policy.mover,
-    retention: policy.retention,
+    protection: protectionOf(policy),
     reason: run.reason,
     policyId: policy.id,
     parentId: run.id,

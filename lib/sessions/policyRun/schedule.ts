@@ -1,6 +1,6 @@
 import type { Installation } from '../../installation/index.ts';
 import { type Policy, toFailure } from '../../model/index.ts';
-import { dueSlots } from '../../schedule/index.ts';
+import { dueCalendarSlots } from '../../schedule/index.ts';
 import type { Instances } from '../ports.ts';
 import { requestPolicyRun } from './run.ts';
 
@@ -24,10 +24,10 @@ export interface ScheduleTick {
 export async function tickSchedules(installation: Installation, instances: Instances): Promise<ScheduleTick> {
   const tick = { policies: 0, due: 0, started: 0, failures: [] as string[] };
   for (const { value: policy } of await installation.catalog.policies.list()) {
-    if (!policy.enabled || policy.schedule === null) continue;
+    if (!policy.enabled || policy.calendar === null) continue;
     tick.policies++;
     try {
-      const { due, started } = await tickPolicy(installation, instances, policy, policy.schedule);
+      const { due, started } = await tickPolicy(installation, instances, policy, policy.calendar);
       tick.due += due;
       tick.started += started;
     } catch (error) {
@@ -41,14 +41,15 @@ async function tickPolicy(
   installation: Installation,
   instances: Instances,
   policy: Policy,
-  schedule: NonNullable<Policy['schedule']>,
+  calendar: NonNullable<Policy['calendar']>,
 ): Promise<{ due: number; started: number }> {
   const { catalog, clock, telemetry } = installation;
   const now = clock.now();
   // A policy that never had a slot starts with the next one, not with those before it was made.
   const since = (await catalog.slots.latest(policy.id)) ?? new Date(now.getTime() - 60_000);
-  const { due, missed, late } = dueSlots(schedule, since, now);
-  for (const slot of missed) {
+  const { due: next, missed, late } = dueCalendarSlots(calendar, since, now);
+  const due = next?.at ?? null;
+  for (const { at: slot } of missed) {
     await catalog.slots.miss(policy.id, slot, due);
     telemetry.event('holdfast.slot.missed', {
       policyId: policy.id,
