@@ -18,7 +18,7 @@ export interface LeanAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string | number>>;
   /** Its length must be known: one buffer, or pieces that add up to `length`. */
-  readonly body?: Buffer | { readonly length: number; readonly pieces: AsyncIterable<Buffer> };
+  readonly body?: Buffer | { readonly length: number; readonly pieces: Iterable<Buffer> };
   /** HEAD: the length to tell of. */
   readonly length?: number;
 }
@@ -107,7 +107,7 @@ class ServerConnection {
       if (body && !this.#isHead) {
         if (Buffer.isBuffer(body)) this.#socket.write(body);
         else {
-          for await (const piece of body.pieces) {
+          for (const piece of body.pieces) {
             await new Promise<void>((resolve) => {
               this.#socket.write(piece, () => resolve());
               this.#socket.uncork();

@@ -4,7 +4,7 @@
  */
 import { AzureBlobStore } from '../lib/azure/blobs.ts';
 import { closeDiskConnections } from '../lib/azure/diskAccess.ts';
-import { type JobIo, LaneThreads, runJob } from '../lib/datapath/index.ts';
+import { type JobIo, LaneExaminer, type Lanes, LaneThreads, runJob } from '../lib/datapath/index.ts';
 import {
   chainIdFor,
   type JobSpec,
@@ -54,17 +54,24 @@ const container = (name: string) => AzureBlobStore.withSas(containerUrl(name));
 const results: unknown[] = [];
 let threads: LaneThreads;
 
-/** What a job is given: by URL, as a worker is. */
+/** By URL, as a worker is given them. */
+const urlsOf = (chain: Chain, urls: Partial<Urls> = {}): Urls => ({
+  chain: chain.id,
+  blockBytes: chain.blockBytes,
+  sizeBytes,
+  chainKey: encodeChainKeys(chain.keys),
+  dataUrl: containerUrl('data'),
+  stagingUrl: containerUrl('staging'),
+  ...urls,
+});
+
+/** The threads, with what they are to open. */
+const lanesWith = (given: Urls): Lanes =>
+  threads.forJob({ current: () => given, renew: () => Promise.resolve(given) });
+
+/** What a job is given. */
 function io(chain: Chain, urls: Partial<Urls>): JobIo {
-  const given: Urls = {
-    chain: chain.id,
-    blockBytes: chain.blockBytes,
-    sizeBytes,
-    chainKey: encodeChainKeys(chain.keys),
-    dataUrl: containerUrl('data'),
-    stagingUrl: containerUrl('staging'),
-    ...urls,
-  };
+  const given = urlsOf(chain, urls);
   const { data, staging, source, sink } = openUrls(given);
   return {
     chainKey: encodeChainKeys(chain.keys),
@@ -72,9 +79,7 @@ function io(chain: Chain, urls: Partial<Urls>): JobIo {
     staging,
     ...(source ? { source, lists: source } : {}),
     ...(sink ? { sink } : {}),
-    ...(request.threads === 0
-      ? {}
-      : { lanes: threads.forJob({ current: () => given, renew: async () => given }) }),
+    ...(request.threads === 0 ? {} : { lanes: lanesWith(given) }),
     attempt: 1,
     saveCheckpoint: () => Promise.resolve(),
     progress: () => undefined,
@@ -193,7 +198,14 @@ async function restore(): Promise<void> {
 }
 
 async function verify(): Promise<void> {
-  const { findings, ...counts } = await checkRepository({ ...stores, unlock, depth: 'content' });
+  const { findings, ...counts } = await checkRepository({
+    ...stores,
+    unlock,
+    depth: 'content',
+    ...(request.threads === 0
+      ? {}
+      : { examiner: (chain) => new LaneExaminer(lanesWith(urlsOf(chain)), new AbortController().signal) }),
+  });
   results.push(counts);
   if (findings.length > 0)
     throw new Error(`The check found ${findings.length}: ${JSON.stringify(findings[0])}`);
@@ -219,7 +231,7 @@ const CONFIGURATION: MachineConfiguration = {
 export async function runOperation(entry: URL): Promise<void> {
   threads = new LaneThreads(entry, request.threads);
   // Threads start while the repository is opened.
-  if (op !== 'init' && op !== 'verify' && request.threads !== 0) threads.start();
+  if (op !== 'init' && request.threads !== 0) threads.start();
   if (op === 'init') await init();
   else if (op === 'restore') await restore();
   else if (op === 'verify') await verify();

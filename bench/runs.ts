@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { bytesOf } from './diskLists.ts';
@@ -54,13 +53,14 @@ const median = (values: readonly number[]): number => {
   return sorted.length % 2 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 };
 
-/** The program that is measured, as one file like the one that is deployed. */
+/** The program that is measured, bundled. Its threads load only what they run. */
 async function bundle(scratch: string): Promise<string> {
-  const outfile = join(scratch, 'operation.mjs');
   await build({
     entryPoints: [new URL('operation.ts', import.meta.url).pathname],
-    outfile,
+    outdir: scratch,
+    outExtension: { '.js': '.mjs' },
     bundle: true,
+    splitting: true,
     platform: 'node',
     target: 'node24',
     format: 'esm',
@@ -72,7 +72,7 @@ async function bundle(scratch: string): Promise<string> {
     },
     logLevel: 'warning',
   });
-  return outfile;
+  return join(scratch, 'operation.mjs');
 }
 
 type Sample = Omit<Run, 'tool' | 'op'>;
@@ -83,7 +83,6 @@ class Ours {
   readonly #request: BenchRequest;
   readonly #disk: Server;
   #blob: Server;
-  #rounds = 0;
 
   private constructor(program: string, request: BenchRequest, disk: Server, blob: Server) {
     this.#program = program;
@@ -96,20 +95,18 @@ class Ours {
     const { images } = request;
     const data = JSON.stringify({ ...images, sizeBytes: images.lists.sizeBytes });
     const disk = await startServer(new URL('diskServer.ts', import.meta.url), data);
-    return new Ours(await bundle(request.scratch), request, disk, await Ours.#sink(request.scratch, 0));
+    return new Ours(await bundle(request.scratch), request, disk, await Ours.#sink(images));
   }
 
-  static #sink(scratch: string, round: number): Promise<Server> {
-    const folder = join(scratch, `blobs-${round}`);
-    mkdirSync(folder);
-    return startServer(new URL('blobServer.ts', import.meta.url), folder);
+  /** With room for what compresses not at all. */
+  static #sink({ lists }: Images): Promise<Server> {
+    const bytes = bytesOf(lists.allocated.first) + bytesOf(lists.changed);
+    return startServer(new URL('blobServer.ts', import.meta.url), String(bytes));
   }
 
   async fresh(): Promise<void> {
     this.#blob.stop();
-    const { rmSync } = await import('node:fs');
-    rmSync(join(this.#request.scratch, `blobs-${this.#rounds}`), { recursive: true, force: true });
-    this.#blob = await Ours.#sink(this.#request.scratch, ++this.#rounds);
+    this.#blob = await Ours.#sink(this.#request.images);
     await this.run('init', true);
   }
 

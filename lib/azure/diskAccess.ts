@@ -55,11 +55,14 @@ export class SnapshotDisk implements DiskSource, PageLists {
       const last = offset + length - 1;
       await this.#http.read(
         { headers: { 'x-ms-range': `bytes=${first}-${last}` }, signal },
-        (chunk) => {
-          if (chunk.length > length - got) throw new DiskFailure(0, 'TooLong', 'more bytes than asked for');
-          got += chunk.copy(bytes, got);
+        (answer, answered) => {
+          checkAnswer(answer, first, last);
+          if (answered > length - before) throw new DiskFailure(0, 'TooLong', 'more bytes than asked for');
+          return bytes.subarray(before);
         },
-        (answer) => checkAnswer(answer, first, last),
+        (more) => {
+          got = before + more;
+        },
       );
       if (got < length) throw new DiskFailure(0, 'TooShort', `${length - got} bytes are missing`);
     };

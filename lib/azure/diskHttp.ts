@@ -8,6 +8,7 @@ import { AdaptiveLimit } from './adaptiveLimit.ts';
 import { redact } from './errors.ts';
 import { retryAfterSeconds } from './policies.ts';
 import { closeRangedGets, rangedGet } from './rangedGet.ts';
+import { countThrottled, isThrottled } from './throttleMeter.ts';
 
 export interface DiskHttpOptions {
   /** `x-ms-version` of the data plane. Recorded to work on disk SAS: 2020-12-06 to 2021-06-08. */
@@ -129,13 +130,16 @@ export class DiskHttp {
     return this.#paced(exchange, () => this.#dispatch(exchange, onData, onAnswer));
   }
 
-  /** As `exchange`, for a GET whose answer says how long it is: the cheap way to read much. */
+  /**
+   * As `exchange`, for a GET whose answer says how long it is: the cheap way to read much. `place` says where a 2xx answer of so many
+   * bytes goes, `onBytes` is told how many are there.
+   */
   read(
     exchange: Omit<Exchange, 'method' | 'body'>,
-    onData: (chunk: Buffer) => void,
-    onAnswer: (answer: Answer) => void = () => {},
+    place: (answer: Answer, length: number) => Buffer,
+    onBytes: (got: number) => void = () => {},
   ): Promise<Answer> {
-    return this.#paced(exchange, () => this.#get(exchange, onData, onAnswer));
+    return this.#paced(exchange, () => this.#get(exchange, place, onBytes));
   }
 
   /** As many requests at once as the service takes. */
@@ -147,9 +151,9 @@ export class DiskHttp {
       leave('served');
       return answer;
     } catch (error) {
-      leave(
-        error instanceof DiskFailure && (error.status === 503 || error.status === 429) ? 'busy' : 'failed',
-      );
+      const busy = error instanceof DiskFailure && isThrottled(error.status);
+      leave(busy ? 'busy' : 'failed');
+      if (busy) countThrottled(error.retryAfterMs / 1000);
       throw error;
     }
   }
@@ -162,24 +166,16 @@ export class DiskHttp {
 
   #get(
     exchange: Omit<Exchange, 'method' | 'body'>,
-    onData: (chunk: Buffer) => void,
-    onAnswer: (answer: Answer) => void,
+    place: (answer: Answer, length: number) => Buffer,
+    onBytes: (got: number) => void,
   ): Promise<Answer> {
     const { signal } = exchange;
     return new Promise((resolve, reject) => {
       let answer: Answer | null = null;
-      const refusal: Buffer[] = [];
+      let refusal: Buffer = Buffer.alloc(0);
       let refused = 0;
-      // What a callback throws is the caller's own, and no failure of the connection.
+      // What the caller throws is its own, and no failure of the connection.
       const thrown: { error?: Error } = {};
-      const guarded = (act: () => void) => {
-        try {
-          act();
-        } catch (error) {
-          thrown.error = error as Error;
-          throw error;
-        }
-      };
       const onAbort = () => {
         thrown.error = signal?.reason as Error;
         end(thrown.error);
@@ -189,17 +185,22 @@ export class DiskHttp {
         path: this.#pathOf(exchange),
         headers: { 'x-ms-version': this.#options.serviceVersion, ...exchange.headers },
         silenceMs: this.#options.silenceMs,
-        onHead: (head) => {
-          const got: Answer = head;
-          answer = got;
-          if (got.status < 300) guarded(() => onAnswer(got));
-        },
-        onData: (piece) => {
-          if (answer && answer.status < 300) guarded(() => onData(piece));
-          else if (refused < ERROR_BODY_BYTES) {
-            refusal.push(Buffer.from(piece));
-            refused += piece.length;
+        onHead: (head, length) => {
+          answer = head;
+          if (head.status >= 300) {
+            refusal = Buffer.alloc(Math.min(length, ERROR_BODY_BYTES));
+            return refusal;
           }
+          try {
+            return place(head, length);
+          } catch (error) {
+            thrown.error = error as Error;
+            throw error;
+          }
+        },
+        onBytes: (got) => {
+          if (answer && answer.status < 300) onBytes(got);
+          else refused = Math.min(got, refusal.length);
         },
         onEnd: (error) => {
           signal?.removeEventListener('abort', onAbort);
@@ -207,7 +208,7 @@ export class DiskHttp {
           else if (error) reject(new DiskFailure(0, 'ConnectionFailed', error.message));
           else if (!answer) reject(new DiskFailure(0, 'NoAnswer', 'no answer'));
           else if (answer.status < 300) resolve(answer);
-          else reject(refusalOf(answer, Buffer.concat(refusal).toString('utf8')));
+          else reject(refusalOf(answer, refusal.toString('utf8', 0, refused)));
         },
       });
       signal?.addEventListener('abort', onAbort, { once: true });

@@ -1,7 +1,8 @@
 /**
  * HTTP/1.1 GET of bytes whose length is known beforehand, over kept connections that read into one buffer each. Any general client
  * costs two to ten times the CPU a GiB (docs/performance.md): it makes a new buffer for each read of a socket, and streams around it.
- * Whatever is not a plain answer with a Content-Length ends its connection.
+ * Here the socket reads the body straight to where it is wanted. Whatever is not a plain answer with a Content-Length ends its
+ * connection.
  */
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -10,6 +11,7 @@ const READ_BYTES = 256 * 1024;
 const LARGEST_HEAD = 64 * 1024;
 const IDLE_MS = 60_000;
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
+const NOTHING = Buffer.alloc(0);
 
 export interface GetHead {
   readonly status: number;
@@ -24,11 +26,11 @@ export interface GetRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Longest silence of the service. */
   readonly silenceMs: number;
-  /** Throws to refuse the answer. */
-  onHead(head: GetHead): void;
-  /** A piece of the body, in a buffer that is used again afterwards. */
-  onData(piece: Buffer): void;
-  /** Called once; without an error when the answer was complete. */
+  /** Says where the body goes: what is longer than this memory is dropped. Throws to refuse the answer. */
+  onHead(head: GetHead, length: number): Buffer;
+  /** So many bytes of the body are there so far. */
+  onBytes(got: number): void;
+  /** Called once; without an error when the answer was complete. Afterwards nothing writes to the memory any more. */
   onEnd(error: Error | null): void;
 }
 
@@ -37,6 +39,9 @@ class Connection {
   #head: Buffer | null = null;
   /** Of the body; null while the head is read. */
   #left: number | null = null;
+  #body: Buffer = NOTHING;
+  /** Bytes of the body so far. */
+  #got = 0;
   #closeAfter = false;
   readonly #socket: Socket;
   readonly #idle: (connection: Connection) => void;
@@ -46,15 +51,16 @@ class Connection {
     this.#idle = idle;
     this.#gone = gone;
     const secure = origin.protocol === 'https:';
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    // For heads, and for what comes with them.
+    const shared = Buffer.allocUnsafeSlow(READ_BYTES);
     const options = {
       host: origin.hostname.replace(/^\[|\]$/g, ''),
       port: Number(origin.port || (secure ? 443 : 80)),
       noDelay: true,
       onread: {
-        buffer,
-        callback: (bytes: number) => {
-          this.#read(buffer.subarray(0, bytes));
+        buffer: () => this.#room() ?? shared,
+        callback: (bytes: number, read: Uint8Array) => {
+          this.#read(Buffer.from(read.buffer, read.byteOffset, bytes));
           return true;
         },
       },
@@ -70,10 +76,18 @@ class Connection {
     );
   }
 
+  /** Where the next bytes may be read to without being copied; null: they may be more than there is room for. */
+  #room(): Buffer | null {
+    if (this.#left === null || this.#left === 0 || this.#body.length - this.#got < this.#left) return null;
+    return this.#body.subarray(this.#got, this.#got + this.#left);
+  }
+
   send(request: GetRequest): void {
     this.#request = request;
     this.#head = null;
     this.#left = null;
+    this.#body = NOTHING;
+    this.#got = 0;
     this.#socket.setTimeout(request.silenceMs);
     const { host } = new URL(request.origin);
     let text = `GET ${request.path} HTTP/1.1\r\nhost: ${host}\r\n`;
@@ -99,11 +113,19 @@ class Connection {
       if (body === null || this.#left === null) return;
       if (body.length > this.#left) throw new Error('the answer is longer than it says');
       this.#left -= body.length;
-      if (body.length > 0) request.onData(body);
+      if (body.length > 0) this.#keep(request, body);
       if (this.#left === 0 && this.#request === request) this.#done(request);
     } catch (error) {
       this.#fail(error as Error);
     }
+  }
+
+  #keep(request: GetRequest, piece: Buffer): void {
+    const inPlace =
+      piece.buffer === this.#body.buffer && piece.byteOffset === this.#body.byteOffset + this.#got;
+    if (!inPlace) piece.copy(this.#body, this.#got);
+    this.#got += piece.length;
+    request.onBytes(this.#got);
   }
 
   /** What follows the head in the bytes so far; null while there is no whole head. */
@@ -135,11 +157,11 @@ class Connection {
       // A refusal in pieces: its head says enough.
       this.#left = 0;
       this.#closeAfter = true;
-      request.onHead({ status: Number(status), headers });
-      return Buffer.alloc(0);
+      request.onHead({ status: Number(status), headers }, 0);
+      return NOTHING;
     }
     this.#left = Number(length);
-    request.onHead({ status: Number(status), headers });
+    this.#body = request.onHead({ status: Number(status), headers }, this.#left);
     return rest;
   }
 
@@ -156,6 +178,7 @@ class Connection {
   #fail(error: Error): void {
     const request = this.#request;
     this.#request = null;
+    this.#left = null;
     this.#socket.destroy();
     this.#gone(this);
     request?.onEnd(error);

@@ -60,7 +60,9 @@ export class SasBlobStore implements BlobStore {
     if (range?.length === 0) return { ...(await this.#must(name, options)), bytes: Buffer.alloc(0) };
     const mib = range === undefined ? LARGEST_MIB : range.length / MiB;
     try {
-      return await this.#run('read', name, options, mib, (signal) => this.#read(name, range, signal));
+      return await this.#run('read', name, options, mib, (signal) =>
+        this.#read(name, range, signal, options?.into),
+      );
     } catch (error) {
       // The port cuts a range at the object's end; storage refuses one that begins there.
       if (!isHoldfastError(error, 'invalidInput')) throw error;
@@ -74,26 +76,20 @@ export class SasBlobStore implements BlobStore {
     name: string,
     range: { offset: number; length: number } | undefined,
     signal: AbortSignal,
+    into?: Buffer,
   ): Promise<BlobContent> {
     const headers: Record<string, string> = range
       ? { 'x-ms-range': `bytes=${range.offset}-${range.offset + range.length - 1}` }
       : {};
     return this.#http.persist(
       async () => {
-        let bytes = Buffer.alloc(0);
-        let got = 0;
-        const answer = await this.#http.read(
-          { path: pathOf(name), headers, signal },
-          (chunk) => {
-            got += chunk.copy(bytes, got);
-          },
-          (head) => {
-            const length = Number(header(head, 'content-length'));
-            if (range && length > range.length)
-              throw new DiskFailure(0, 'TooLong', 'more bytes than asked for');
-            bytes = Buffer.allocUnsafeSlow(length);
-          },
-        );
+        let bytes: Buffer = Buffer.alloc(0);
+        const answer = await this.#http.read({ path: pathOf(name), headers, signal }, (_, length) => {
+          if (range && length > range.length)
+            throw new DiskFailure(0, 'TooLong', 'more bytes than asked for');
+          bytes = into && into.length >= length ? into.subarray(0, length) : Buffer.allocUnsafeSlow(length);
+          return bytes;
+        });
         const total = header(answer, 'content-range')?.split('/')[1];
         return {
           name,

@@ -1,3 +1,4 @@
+import type { Failure } from '../model/index.ts';
 import type { BlobStore, ChainKeys, MapId, MapShape, PackId } from '../repository/index.ts';
 import type { DiskSink, DiskSource } from './ports.ts';
 
@@ -8,6 +9,7 @@ import type { DiskSink, DiskSource } from './ports.ts';
 
 /** Neighbouring blocks of one page that are read together, and what the parent holds of them. */
 export interface Strip {
+  readonly kind: 'strip';
   readonly page: number;
   /** Stretches of blocks: place in the page, count. */
   readonly runs: readonly (readonly [first: number, count: number])[];
@@ -55,6 +57,24 @@ export interface Written {
   readonly bytes: number;
 }
 
+export interface PackToExamine {
+  readonly kind: 'pack';
+  readonly pack: PackId;
+  readonly generation: number;
+  readonly name: string;
+  /** `PackIndex.encode()`. */
+  readonly index: Uint8Array;
+}
+/** `PackExam`, as plain data. */
+export interface PackExamined {
+  readonly kind: 'examined';
+  readonly name: string;
+  readonly problem: Failure | null;
+  readonly bad: readonly number[];
+  readonly blocks: number;
+  readonly bytes: number;
+}
+
 export interface MoveLane extends MapShape {
   readonly kind: 'move';
   readonly id: MapId;
@@ -75,10 +95,14 @@ export interface RestoreLane {
   readonly writes: number;
 }
 
-export type LaneSetup = MoveLane | RestoreLane;
-export type LaneReport = StripDone | PackStored | PageRestored | Written;
-/** A strip to move, or the number of a page to restore. */
-export type LaneWork = Strip | number;
+export interface ExamineLane {
+  readonly kind: 'examine';
+}
+
+export type LaneSetup = MoveLane | RestoreLane | ExamineLane;
+export type LaneReport = StripDone | PackStored | PageRestored | Written | PackExamined;
+/** A strip to move, the number of a page to restore, or a pack to look into. */
+export type LaneWork = Strip | number | PackToExamine;
 
 /** Where a lane gets its work, and tells what it did. */
 export interface Feed {

@@ -72,7 +72,7 @@ async function* readsOf(
   // Touching fresh memory costs as much as hashing it: what was read into is read into again.
   const pool: Buffer[] = [];
   for (let strip = await feed.next(); strip !== null; strip = await feed.next()) {
-    if (typeof strip === 'number') throw new TypeError('a strip was expected');
+    if (typeof strip === 'number' || strip.kind !== 'strip') throw new TypeError('a strip was expected');
     const of = strip;
     const pieces = of.runs.flatMap(([first, count]) =>
       Array.from({ length: Math.ceil(count / readBlocks) }, (_, i) => ({

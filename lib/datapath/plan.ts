@@ -12,14 +12,16 @@ import {
   MapObjects,
   type MapShape,
   PAGE_BLOCKS,
+  pageRefs,
   pagesOf,
+  planMapRewrite,
   readPageTable,
 } from '../repository/index.ts';
 import { readBytesOf } from './changedBlocks.ts';
 import type { JobIo } from './jobIo.ts';
 import { listWindow, type Window, windowsOf } from './listWindows.ts';
 import { type PlanAt, PlanWriter, readWindow, writeWindow } from './planFile.ts';
-import type { PlannedPage } from './plannedPages.ts';
+import { type PlannedPage, rewritten } from './plannedPages.ts';
 import type { DiskSource, PageLists } from './ports.ts';
 import { SampleMismatch, Sampler } from './sampling.ts';
 
@@ -57,6 +59,8 @@ interface PlanWork {
   readonly lists: PageLists;
   readonly source: DiskSource;
   readonly windows: readonly Window[];
+  /** Pages of the parent that are written anew though they did not change, so that sparse map objects can go. */
+  readonly rewrite: ReadonlySet<number>;
   /** The windows of this attempt, where there are too few to be worth saving. */
   readonly kept: Map<number, PlannedPage[]>;
 }
@@ -102,8 +106,22 @@ async function prepare(spec: PlanSpec, io: JobIo): Promise<PlanWork> {
   const shape = { sizeBytes: spec.sizeBytes, blockBytes: spec.chain.blockBytes, pageBlocks: PAGE_BLOCKS };
   if (parent && parent.blockBytes !== shape.blockBytes)
     throw invalid(spec, 'the parent has blocks of another size');
-  return { spec, io, at, shape, parent, lists, source, windows: windowsOf(shape), kept: new Map() };
+  const maps = new MapObjects(chainOf(spec, io, at));
+  // A whole read writes all pages anew as it is.
+  const rewrite =
+    parent && spec.baseSnapshotId !== null
+      ? await planMapRewrite({ parent, maps, sequence: spec.sequence, signal })
+      : new Set<number>();
+  return { spec, io, at, shape, parent, lists, source, windows: windowsOf(shape), rewrite, kept: new Map() };
 }
+
+const chainOf = ({ chain }: PlanSpec, { data }: JobIo, { keys }: PlanAt) => ({
+  id: chain.id,
+  keys,
+  blockBytes: chain.blockBytes,
+  pageBlocks: PAGE_BLOCKS,
+  data,
+});
 
 function resume({ spec, io, parent }: PlanWork): Listing {
   const saved = checkpointSchema.safeParse(io.checkpoint);
@@ -145,7 +163,9 @@ async function listOne(
   sampler: Sampler | null,
 ): Promise<void> {
   const { io, at, shape, parent, lists, windows, spec, kept } = work;
-  const { pages, allocatedBytes } = await listWindow(lists, window, shape, parent, listing.whole, io.signal);
+  const listed = await listWindow(lists, window, shape, parent, listing.whole, io.signal);
+  const { allocatedBytes } = listed;
+  const pages = listing.whole ? listed.pages : await withRewritten(work, window, listed.pages);
   if (sampler && parent) {
     const byPage = new Map(pages.map((page) => [page.page, page]));
     const isChanged = (block: number) => {
@@ -153,7 +173,7 @@ async function listOne(
       const place = block % shape.pageBlocks;
       return !!page && (page.read.has(place) || page.clear.has(place));
     };
-    await sampler.check(window.from, Math.min(window.to, pagesOf(parent)), isChanged);
+    await sampler.check(window.from, windowEnd(window, parent), isChanged);
   }
   listing.allocatedBytes += allocatedBytes;
   if (windows.length === 1) kept.set(window.index, pages);
@@ -167,20 +187,27 @@ async function listOne(
   }
 }
 
-function startSampling(
-  { io, at, shape, source, spec }: PlanWork,
-  parent: BlockMap,
-  from: number,
-): Promise<Sampler> {
-  const chain = {
-    id: spec.chain.id,
-    keys: at.keys,
-    blockBytes: shape.blockBytes,
-    pageBlocks: shape.pageBlocks,
-    data: io.data,
-  };
+/** Adds the pages of the window that are to be written anew and are not touched anyway. */
+async function withRewritten(
+  { parent, rewrite, shape, io }: PlanWork,
+  window: Window,
+  pages: PlannedPage[],
+): Promise<PlannedPage[]> {
+  if (!parent || rewrite.size === 0) return pages;
+  const touched = new Set(pages.map(({ page }) => page));
+  const all = [...pages];
+  for await (const { page, ref } of pageRefs(parent, window.from, windowEnd(window, parent), io.signal)) {
+    if (rewrite.has(page) && !touched.has(page)) all.push(rewritten(page, ref, shape.pageBlocks));
+  }
+  return all.sort((a, b) => a.page - b.page);
+}
+
+const windowEnd = ({ to }: Window, parent: BlockMap): number => Math.min(to, pagesOf(parent));
+
+function startSampling({ io, at, source, spec }: PlanWork, parent: BlockMap, from: number): Promise<Sampler> {
+  const maps = new MapObjects(chainOf(spec, io, at));
   const random = io.random ?? Math.random;
-  const input = { parent, maps: new MapObjects(chain), keys: at.keys, source, random, signal: io.signal };
+  const input = { parent, maps, keys: at.keys, source, random, signal: io.signal };
   return Sampler.startingAt(input, from);
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../repository/index.ts';
 import { BlockSet } from './blockSet.ts';
 
-/** What is to be done for one page of the block map. */
+/** What is to be done for one page of the block map. Nothing to read and nothing to clear: it is written anew as it is. */
 export interface PlannedPage {
   readonly page: number;
   /** Blocks to read from the snapshot. */
@@ -19,6 +19,16 @@ export interface PlannedPage {
   /** The parent's page: what it starts from (changed blocks), or what equal blocks are recognised by (whole read). */
   readonly parent: Ref | null;
 }
+
+/** A page that did not change and is written into the new map object, so that the one it lies in can go. */
+export const rewritten = (page: number, parent: Ref, pageBlocks: number): PlannedPage => ({
+  page,
+  read: new BlockSet(pageBlocks),
+  clear: new BlockSet(pageBlocks),
+  parent,
+});
+
+export const isRewritten = ({ read, clear }: PlannedPage): boolean => read.size === 0 && clear.size === 0;
 
 /**
  * Count; page numbers as differences (the first from -1); the `read` sets; the `clear` sets; the references; then zstd.

@@ -1,19 +1,22 @@
-import { HoldfastError, MiB } from '../model/index.ts';
+import { HoldfastError } from '../model/index.ts';
 import {
   type BlockMap,
   BlockReader,
   type ChainData,
-  type DiskBlock,
+  MapObjects,
+  pageRefs,
   readPageTable,
 } from '../repository/index.ts';
 import type { Feed, LanePlaces, RestoreLane } from './lanes.ts';
 import type { DiskSink } from './ports.ts';
 import { UnderWay } from './underWay.ts';
+import { type DiskWrite, WriteRegions } from './writeRegions.ts';
 
-/** One write to the disk. */
-const MAX_WRITE = 4 * MiB;
 /** Pages at a time: while the last blocks of one come in, the next has begun. */
 const PAGES_AT_ONCE = 2;
+/** Stretches of a page that wait for the rest of their blocks: a run of blocks that is read at once covers three at most where nothing is
+ * scattered. */
+const REGIONS_BEGUN = 4;
 
 /** Writes the blocks of pages to the disk: decrypted, expanded, digests checked. What is absent is never written. */
 export async function runRestoreLane(setup: RestoreLane, places: LanePlaces, feed: Feed): Promise<void> {
@@ -24,15 +27,15 @@ export async function runRestoreLane(setup: RestoreLane, places: LanePlaces, fee
   const map = await readPageTable({ staging, name: setup.table, chain: id, keys, signal });
   const chain: ChainData = { id, keys, blockBytes: map.blockBytes, pageBlocks: map.pageBlocks, data };
   const inFlight = { bytes: setup.readAhead / PAGES_AT_ONCE, tasks: 32 };
-  const memory: Buffer[] = [];
-  const reader = new BlockReader(chain, undefined, inFlight, memory);
+  const maps = new MapObjects(chain);
+  const reader = new BlockReader(chain, maps, inFlight);
   const writes = Math.max(1, Math.floor(setup.writes / PAGES_AT_ONCE));
   const pool: Buffer[] = [];
   let broken = false;
   const pages = async () => {
     for (let page = await feed.next(); page !== null && !broken; page = await feed.next()) {
       if (typeof page !== 'number') throw new TypeError('a page was expected');
-      await restorePage(page, { reader, memory, map, sink, writes, pool, feed });
+      await restorePage(page, { reader, maps, map, sink, writes, pool, feed });
     }
   };
   const ends = await Promise.allSettled(
@@ -49,8 +52,7 @@ export async function runRestoreLane(setup: RestoreLane, places: LanePlaces, fee
 
 interface PageWork {
   readonly reader: BlockReader;
-  /** Of blocks that are written. */
-  readonly memory: Buffer[];
+  readonly maps: MapObjects;
   readonly map: BlockMap;
   readonly sink: DiskSink;
   readonly writes: number;
@@ -60,30 +62,30 @@ interface PageWork {
 
 async function restorePage(
   page: number,
-  { reader, memory, map, sink, writes, pool, feed }: PageWork,
+  { reader, maps, map, sink, writes, pool, feed }: PageWork,
 ): Promise<void> {
   const underWay = new UnderWay(writes);
   let writtenBytes = 0;
   let blocks = 0;
+  const write = async ({ offset, bytes, done }: DiskWrite) => {
+    await sink.write(offset, bytes, feed.signal);
+    done();
+    feed.report({ kind: 'written', bytes: bytes.length });
+  };
   try {
-    for await (const run of reader.read(map, page, page + 1, feed.signal)) {
-      for (const { offset, parts, length } of pieces(run, map.blockBytes, map.sizeBytes)) {
-        const space = pool.pop() ?? Buffer.allocUnsafeSlow(MAX_WRITE);
-        let at = 0;
-        for (const part of parts) {
-          at += part.copy(space, at);
-          memory.push(part);
+    for await (const { ref } of pageRefs(map, page, page + 1, feed.signal)) {
+      const content = await maps.page(ref, feed.signal);
+      const regions = new WriteRegions(map, page, content, { most: REGIONS_BEGUN, pool });
+      const room = (block: number) => regions.room(block);
+      for await (const run of reader.readPage(page, content, room, feed.signal)) {
+        for (const block of run) {
+          for (const ready of regions.take(block)) {
+            writtenBytes += ready.bytes.length;
+            await underWay.add(write(ready));
+          }
         }
-        const bytes = space.subarray(0, length);
-        await underWay.add(
-          sink.write(offset, bytes, feed.signal).then(() => {
-            pool.push(space);
-            feed.report({ kind: 'written', bytes: length });
-          }),
-        );
-        writtenBytes += length;
+        blocks += run.length;
       }
-      blocks += run.length;
     }
     await underWay.done();
   } finally {
@@ -91,22 +93,4 @@ async function restorePage(
     await underWay.settle();
   }
   feed.report({ kind: 'restored', page, writtenBytes, blocks });
-}
-
-/** Neighbouring blocks as one piece of at most 4 MiB; the disk's last block is cut at its end. */
-function* pieces(
-  run: readonly DiskBlock[],
-  blockBytes: number,
-  sizeBytes: number,
-): Iterable<{ offset: number; parts: Buffer[]; length: number }> {
-  const inOrder = run.toSorted((a, b) => a.block - b.block);
-  for (let i = 0; i < inOrder.length; ) {
-    const first = inOrder[i]?.block ?? 0;
-    let count = 1;
-    while (inOrder[i + count]?.block === first + count && (count + 1) * blockBytes <= MAX_WRITE) count++;
-    const parts = inOrder.slice(i, i + count).map(({ bytes }) => bytes);
-    const offset = first * blockBytes;
-    yield { offset, parts, length: Math.min(count * blockBytes, sizeBytes - offset) };
-    i += count;
-  }
 }

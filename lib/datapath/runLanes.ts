@@ -16,8 +16,9 @@ export interface LanesWork {
  * signal is aborted, the others are stopped and waited for, so that nothing goes on behind the next attempt.
  */
 export async function runLanes(
-  io: JobIo,
-  places: LanePlaces,
+  io: Pick<JobIo, 'lanes' | 'signal'>,
+  /** For a lane in this thread: null when the job has threads. */
+  places: LanePlaces | null,
   { setup, work, report }: LanesWork,
 ): Promise<void> {
   const stop = new AbortController();
@@ -54,8 +55,11 @@ export async function runLanes(
     },
   };
   const count = io.lanes?.count ?? 1;
-  const run = (lane: number) =>
-    io.lanes ? io.lanes.run(setup(lane, count), feed) : runLane(setup(lane, count), places, feed);
+  const run = (lane: number): Promise<void> => {
+    if (io.lanes) return io.lanes.run(setup(lane, count), feed);
+    if (places) return runLane(setup(lane, count), places, feed);
+    return Promise.reject(new TypeError('a lane needs a thread, or places'));
+  };
   await Promise.all(Array.from({ length: count }, (_, lane) => run(lane).catch(fail)));
   await Promise.all(reports);
   await work.return?.();

@@ -10,7 +10,7 @@ import {
 } from '../repository/index.ts';
 import { BlockSet } from './blockSet.ts';
 import { type PackStored, SAME, STORED, type StripDone, ZERO } from './lanes.ts';
-import type { PlannedPage } from './plannedPages.ts';
+import { isRewritten, type PlannedPage } from './plannedPages.ts';
 
 export interface ShardCounts {
   readonly blocksStored: number;
@@ -79,7 +79,7 @@ export class ShardPages {
     const content = before
       ? decodePage(before.content, this.#chain.pageBlocks)
       : new Page(this.#chain.pageBlocks);
-    let changed = before?.changed ?? this.#whole;
+    let changed = before?.changed ?? (this.#whole || isRewritten(planned));
     if (!before && parent && !this.#whole) {
       for (let block = 0; block < content.blocks; block++) {
         const ref = parent.get(block);

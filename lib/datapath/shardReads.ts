@@ -66,7 +66,13 @@ function strip(page: number, runs: [number, number][], parent: ParentPage | null
       }
     }
   }
-  return { page, runs, known: Uint16Array.from(known), digests: new Uint8Array(Buffer.concat(digests)) };
+  return {
+    kind: 'strip',
+    page,
+    runs,
+    known: Uint16Array.from(known),
+    digests: new Uint8Array(Buffer.concat(digests)),
+  };
 }
 
 async function* parentTasks(

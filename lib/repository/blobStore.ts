@@ -29,6 +29,8 @@ export interface BlobStore {
 
 export interface BlobCall {
   readonly signal?: AbortSignal | undefined;
+  /** Of `read`: memory that a store may use for the bytes, where they fit into it. They need not be there. */
+  readonly into?: Buffer | undefined;
 }
 
 export interface BlobVersion {

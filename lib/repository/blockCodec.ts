@@ -11,7 +11,7 @@ const WORTH_IT = 0.97;
 /** Memory for what a block is compressed to, used again by the next. */
 let room = Buffer.alloc(0);
 
-/** Level 1. `stored` is the block itself, or memory that the next call writes to. */
+/** `stored` is the block itself, or memory that the next call writes to. */
 export function compressBlock(block: Buffer): { codec: Codec; stored: Buffer } {
   if (room.length < compressRoom(block.length)) room = Buffer.allocUnsafeSlow(compressRoom(block.length));
   const packed = compressInto(block, room);
@@ -20,16 +20,16 @@ export function compressBlock(block: Buffer): { codec: Codec; stored: Buffer } {
     : { codec: CODEC_ZSTD, stored: packed };
 }
 
-/** Throws a `RangeError` unless the result has exactly `length` bytes. `into`: memory that may be used for it, `length` bytes. */
+/** Throws a `RangeError` unless the result has exactly `length` bytes. `into`: memory for it, `length` bytes. */
 export function expandBlock(codec: number, stored: Buffer, length: number, into?: Buffer): Buffer {
   if (codec !== CODEC_RAW && codec !== CODEC_ZSTD)
     throw new RangeError(`is packed with the unknown codec ${codec}`);
-  const block =
-    codec === CODEC_RAW
-      ? stored
-      : expandInto(stored, into?.length === length ? into : Buffer.allocUnsafeSlow(length));
+  const room = into?.length === length ? into : undefined;
+  const block = codec === CODEC_RAW ? stored : expandInto(stored, room ?? Buffer.allocUnsafeSlow(length));
   if (block.length !== length) throw new RangeError(`has ${block.length} bytes instead of ${length}`);
-  return block;
+  if (!room || block === room) return block;
+  block.copy(room);
+  return room;
 }
 
 /** For metadata: level 3. */

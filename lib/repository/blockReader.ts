@@ -26,8 +26,8 @@ export interface DiskBlock {
   readonly bytes: Buffer;
 }
 
-/** Buffers of `blockBytes` bytes. Whoever is done with a block may put it back. */
-export type BlockMemory = Buffer[];
+/** Memory of `blockBytes` bytes that a block is to be expanded to; undefined: fresh. Asked twice, it must answer the same. */
+export type BlockRoom = (block: number) => Buffer | undefined;
 
 interface Wanted {
   readonly block: number;
@@ -41,6 +41,7 @@ const MAX_PLAIN = 8 * MiB;
 const MAX_GAP = 64 * KiB;
 const IN_FLIGHT = { bytes: 32 * MiB, tasks: 32 };
 const SEALS_KEPT = 4096;
+const FRESH: BlockRoom = () => undefined;
 
 /**
  * Reads blocks out of packs: grouped by pack, neighbouring ranges in one request, several requests under way. Of a pack that
@@ -51,12 +52,12 @@ export class BlockReader {
   readonly #maps: MapObjects;
   readonly #generations: PackGenerations;
   readonly #inFlight: typeof IN_FLIGHT;
-  readonly #memory: BlockMemory | undefined;
+  /** What ranges were read into. */
+  readonly #memory: Buffer[] = [];
   readonly #headers = new Recent<ObjectSeal>(SEALS_KEPT, () => 1);
 
-  /** `inFlight`: plain bytes, and requests, that are read ahead at most. `memory`: to be used for blocks. */
-  constructor(chain: ChainData, maps = new MapObjects(chain), inFlight = IN_FLIGHT, memory?: BlockMemory) {
-    this.#memory = memory;
+  /** `inFlight`: plain bytes, and requests, that are read ahead at most. */
+  constructor(chain: ChainData, maps = new MapObjects(chain), inFlight = IN_FLIGHT) {
     this.#chain = chain;
     this.#maps = maps;
     this.#inFlight = inFlight;
@@ -77,6 +78,16 @@ export class BlockReader {
     yield* inOrder(this.#tasks(map, from, to, signal), this.#inFlight, signal);
   }
 
+  /** The same of one page, whose content is known. */
+  readPage(
+    page: number,
+    content: Page,
+    room: BlockRoom,
+    signal?: AbortSignal,
+  ): AsyncGenerator<readonly DiskBlock[]> {
+    return inOrder(this.#pageTasks(page, content, room, signal), this.#inFlight, signal);
+  }
+
   async *#tasks(
     map: BlockMap,
     from: number,
@@ -85,7 +96,7 @@ export class BlockReader {
   ): AsyncGenerator<SizedTask<DiskBlock[]>> {
     for await (const { page, ref } of pageRefs(map, from, to, signal)) {
       const content = await this.#maps.page(ref, signal);
-      yield* this.#pageTasks(page, content, signal);
+      yield* this.#pageTasks(page, content, FRESH, signal);
     }
   }
 
@@ -93,6 +104,7 @@ export class BlockReader {
   async *#pageTasks(
     page: number,
     content: Page,
+    room: BlockRoom,
     signal?: AbortSignal,
   ): AsyncGenerator<SizedTask<DiskBlock[]>> {
     const first = page * this.#chain.pageBlocks;
@@ -116,24 +128,29 @@ export class BlockReader {
     for (const { at, run } of runs) {
       yield {
         bytes: run.length * this.#chain.blockBytes,
-        run: () => this.#readRun(at, run, signal),
+        run: () => this.#readRun(at, run, room, signal),
       };
     }
   }
 
   /** Reads a run where it is: the generation that is known, or, when that is gone or lacks a block, the newest. */
-  async #readRun(at: PackAt, run: readonly Wanted[], signal?: AbortSignal): Promise<DiskBlock[]> {
+  async #readRun(
+    at: PackAt,
+    run: readonly Wanted[],
+    room: BlockRoom,
+    signal?: AbortSignal,
+  ): Promise<DiskBlock[]> {
     const lacking = run.find(({ ordinal }) => !holds(at, ordinal));
     if (!lacking) {
       try {
-        return await this.#readFrom(at, run, signal);
+        return await this.#readFrom(at, run, room, signal);
       } catch (error) {
         const gone = isHoldfastError(error, 'missingObject');
         if (!(gone || isHoldfastError(error, 'corruptObject')) || error.target !== at.name) throw error;
-        if (!gone) return this.#readHealed(at, run, error, signal);
+        if (!gone) return this.#readHealed(at, run, error, room, signal);
       }
     }
-    return this.#readRun(await this.#generations.newer(at, signal, lacking?.ordinal), run, signal);
+    return this.#readRun(await this.#generations.newer(at, signal, lacking?.ordinal), run, room, signal);
   }
 
   /** A damaged pack may have a generation that was healed; without one, `damage` stands. */
@@ -141,6 +158,7 @@ export class BlockReader {
     at: PackAt,
     run: readonly Wanted[],
     damage: HoldfastError,
+    room: BlockRoom,
     signal?: AbortSignal,
   ): Promise<DiskBlock[]> {
     let healed: PackAt;
@@ -150,33 +168,39 @@ export class BlockReader {
       if (isHoldfastError(error, 'missingObject') && error.target === at.name) throw damage;
       throw error;
     }
-    return this.#readRun(healed, run, signal);
+    return this.#readRun(healed, run, room, signal);
   }
 
   async #readFrom(
     { name, index }: PackAt,
     run: readonly Wanted[],
+    room: BlockRoom,
     signal?: AbortSignal,
   ): Promise<DiskBlock[]> {
     const { data, keys, blockBytes } = this.#chain;
     const start = index.extent(run[0]?.ordinal ?? 0).offset;
     const last = index.extent(run.at(-1)?.ordinal ?? 0);
     const range = { offset: start, length: last.offset + last.length - start };
+    // Without a cipher a block may be a view of what was read.
+    const into = keys.seal && range.length <= MAX_RANGE ? this.#memory.pop() : undefined;
+    const space = into ?? Buffer.allocUnsafeSlow(Math.max(range.length, MAX_RANGE));
     const [seal, { bytes }] = await Promise.all([
       this.#seal(name, signal),
-      data.read(name, range, { signal }),
+      data.read(name, range, { signal, into: space }),
     ]);
     if (bytes.length !== range.length) throw corruptObject(name, 'it ends too early');
-    return run.map(({ block, ordinal }) => {
+    const blocks = run.map(({ block, ordinal }) => {
       const { offset, length } = index.extent(ordinal);
       const sealed = bytes.subarray(offset - start, offset - start + length);
       const plain = decoding(name, `block ${ordinal}`, () =>
-        expandBlock(index.codecs[ordinal] ?? 0, seal.open(ordinal, sealed), blockBytes, this.#memory?.pop()),
+        expandBlock(index.codecs[ordinal] ?? 0, seal.open(ordinal, sealed), blockBytes, room(block)),
       );
       if (!blockDigest(keys, plain).equals(index.digest(ordinal)))
         throw corruptObject(name, `block ${ordinal} has another digest`);
       return { block: blockIndex(block), bytes: plain };
     });
+    if (keys.seal && space.length === MAX_RANGE) this.#memory.push(space);
+    return blocks;
   }
 
   /** The pack's header is needed to open any block of it: fetched once. */
@@ -193,7 +217,10 @@ export class BlockReader {
     const ref = content.get(blockOfPage);
     if (!ref) return null;
     const run = [{ block: blockOfPage, ordinal: ref.ordinal }];
-    return (await this.#readRun(await this.#generations.at(ref.pack, signal), run, signal))[0]?.bytes ?? null;
+    return (
+      (await this.#readRun(await this.#generations.at(ref.pack, signal), run, FRESH, signal))[0]?.bytes ??
+      null
+    );
   }
 }
 

@@ -1,6 +1,7 @@
 import { isHoldfastError } from '../model/index.ts';
 import type { BlobStore } from './blobStore.ts';
 import { checkChain } from './checkChain.ts';
+import { examineHere, type OpenExaminer } from './checkContent.ts';
 import { type CheckDepth, CheckReport, type CheckResult } from './checkReport.ts';
 import { corruptObject } from './damage.ts';
 import { descriptorSchema, type Unlock } from './descriptor.ts';
@@ -15,6 +16,8 @@ export interface CheckRepository {
   readonly unlock: Unlock;
   readonly remembered?: RememberedRepository | undefined;
   readonly depth: CheckDepth;
+  /** Who looks into packs at depth `content`; default: this thread. */
+  readonly examiner?: OpenExaminer | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -23,7 +26,7 @@ export interface CheckRepository {
  * reported, not thrown; `wrongPassword` and `repositoryMismatch` are thrown, as is everything that the stores fail with.
  */
 export async function checkRepository(request: CheckRepository): Promise<CheckResult> {
-  const { meta, depth, signal } = request;
+  const { meta, depth, examiner, signal } = request;
   const report = new CheckReport();
   const chains = await chainIds(meta, signal);
   let repository: Repository;
@@ -36,7 +39,7 @@ export async function checkRepository(request: CheckRepository): Promise<CheckRe
     report.found(DESCRIPTOR, error.message, points);
     return report.result();
   }
-  await checkOpenRepository(repository, depth, report, { chains, signal });
+  await checkOpenRepository(repository, depth, report, { chains, examiner, signal });
   return report.result();
 }
 
@@ -45,7 +48,15 @@ export async function checkOpenRepository(
   repository: Repository,
   depth: CheckDepth,
   report: CheckReport,
-  { chains, signal }: { chains?: ReadonlySet<string> | undefined; signal?: AbortSignal | undefined } = {},
+  {
+    chains,
+    examiner = examineHere,
+    signal,
+  }: {
+    chains?: ReadonlySet<string> | undefined;
+    examiner?: OpenExaminer | undefined;
+    signal?: AbortSignal | undefined;
+  } = {},
 ): Promise<void> {
   const { meta, data } = repository;
   const all = chains ?? (await chainIds(meta, signal));
@@ -54,7 +65,7 @@ export async function checkOpenRepository(
     report.chains++;
     if ((await meta.stat(chainName(chain), { signal })) === null) {
       report.found(chainName(chain), 'is missing', await pointNames(meta, chain));
-    } else await checkChain(repository, chain, depth, report, signal);
+    } else await checkChain(repository, chain, { depth, examiner }, report, signal);
   }
   for await (const { name } of meta.list('', { signal })) {
     if (name !== DESCRIPTOR && name !== OWNER && !name.startsWith(CHAINS)) {

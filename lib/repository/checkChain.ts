@@ -1,12 +1,13 @@
 import type { HoldfastError } from '../model/index.ts';
 import { type Chain, openChain } from './chain.ts';
-import { checkRecords, examinePack } from './checkContent.ts';
+import { checkRecords, type OpenExaminer, type PackExaminer } from './checkContent.ts';
 import type { CheckDepth, CheckReport } from './checkReport.ts';
 import { DamageOfPoint, LiveObjects, type WalkContext, walkPoint } from './checkWalk.ts';
 import { readClaim } from './claim.ts';
 import type { BlockBits } from './collect/bitColumns.ts';
 import { FrozenList, type ListedPack } from './collect/frozenList.ts';
 import { corruptObject, missingObject } from './damage.ts';
+import { inOrder, type SizedTask } from './inOrder.ts';
 import type { PointManifest } from './manifest.ts';
 import { MapObjects } from './mapObjects.ts';
 import {
@@ -30,11 +31,14 @@ import { Trees } from './tree.ts';
 import { readPointState } from './verify/pointState.ts';
 import { readVerified } from './verify/record.ts';
 
+/** Packs whose presence is asked about at once. */
+const PACKS_AT_ONCE = 8;
+
 /** Checks one chain: its document, claims, manifests, states, everything that its points reach, and lists what they do not. */
 export async function checkChain(
   repository: Repository,
   id: string,
-  depth: CheckDepth,
+  { depth, examiner: openExaminer }: { depth: CheckDepth; examiner: OpenExaminer },
   report: CheckReport,
   signal?: AbortSignal,
 ): Promise<void> {
@@ -57,11 +61,7 @@ export async function checkChain(
   }
   const listed = await FrozenList.of(chain, signal);
   await listUnneeded(chain, live, { listed, decided: numbers.decided }, report, signal);
-  const packs = { context, generations: new PackGenerations(chainData(chain), maps), depth };
-  for (const pack of live.blocks.packs()) {
-    report.packs++;
-    await report.guard(() => checkPack(packs, pack, listed.pack(pack), live.blocks));
-  }
+  await checkPacks(context, live, listed, depth === 'content' ? openExaminer(chain) : null);
   if (depth === 'content') {
     for (const name of live.trees)
       await report.guard(() => checkRecords(repository.meta, repository.keys.meta, 'tree', id, name, signal));
@@ -130,7 +130,32 @@ async function checkMaps(
 interface PackCheck {
   readonly context: WalkContext;
   readonly generations: PackGenerations;
-  readonly depth: CheckDepth;
+  /** Null: blocks are not looked at. */
+  readonly examiner: PackExaminer | null;
+}
+
+/** Every pack that points need, several at a time. */
+async function checkPacks(
+  context: WalkContext,
+  live: LiveObjects,
+  listed: FrozenList,
+  examiner: PackExaminer | null,
+): Promise<void> {
+  const { chain, maps, report, signal } = context;
+  const check = { context, generations: new PackGenerations(chainData(chain), maps), examiner };
+  async function* tasks(): AsyncGenerator<SizedTask<unknown>> {
+    for (const pack of live.blocks.packs()) {
+      report.packs++;
+      const run = () => report.guard(() => checkPack(check, pack, listed.pack(pack), live.blocks));
+      yield { bytes: 1, run };
+    }
+  }
+  const atOnce = examiner?.atOnce ?? PACKS_AT_ONCE;
+  try {
+    for await (const _ of inOrder(tasks(), { bytes: atOnce, tasks: atOnce }, signal));
+  } finally {
+    await examiner?.close();
+  }
 }
 
 /**
@@ -138,7 +163,7 @@ interface PackCheck {
  * What a later generation holds makes up for damage of the first.
  */
 async function checkPack(
-  { context, generations, depth }: PackCheck,
+  { context, generations, examiner }: PackCheck,
   pack: PackId,
   listed: ListedPack | null,
   needed: BlockBits,
@@ -162,15 +187,15 @@ async function checkPack(
   else if (size !== entry.length)
     problem = corruptObject(name, `it has ${size} bytes instead of ${entry.length}`);
   if (problem) bad = ordinals;
-  else if (depth === 'content') {
-    const exam = await examinePack(chain, first, signal);
+  else if (examiner) {
+    const exam = await examiner.examine(first, signal);
     report.blocks += exam.blocks;
     ({ problem, bad } = exam);
   }
   const later = listed?.compacted.at(-1);
   if (later) {
     const at = await generations.open(pack, later.generation, signal);
-    const exam = depth === 'content' ? await examinePack(chain, at, signal) : null;
+    const exam = examiner ? await examiner.examine(at, signal) : null;
     const lost = (ordinal: number) => !holds(at, ordinal) || exam?.bad.includes(ordinal) === true;
     if (exam?.problem) throw exam.problem;
     const lacking = ordinals.find((ordinal) => bad.includes(ordinal) && lost(ordinal));

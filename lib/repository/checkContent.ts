@@ -1,10 +1,12 @@
 import { type HoldfastError, isHoldfastError } from '../model/index.ts';
 import type { BlobStore } from './blobStore.ts';
-import { expandBlock } from './blockCodec.ts';
+import { CODEC_RAW, expandBlock } from './blockCodec.ts';
 import { blockDigest } from './blockDigest.ts';
 import type { Chain } from './chain.ts';
 import { corruptObject, decoding } from './damage.ts';
 import type { SealingKey } from './keys.ts';
+import type { ChainData } from './mapObjects.ts';
+import { chainData } from './openPoint.ts';
 import type { PackAt } from './packGenerations.ts';
 import { PackIndex } from './packIndex.ts';
 import { RecordReader } from './recordObject.ts';
@@ -12,6 +14,9 @@ import { HEADER_BYTES, KIND, ObjectSeal } from './sealedObject.ts';
 
 /** A pack is read whole while it is smaller: larger than any that is not in an archive chain. */
 const WHOLE_BELOW = 64 * 1024 * 1024;
+
+/** What it takes to look into a pack. */
+type PackData = Pick<ChainData, 'id' | 'keys' | 'blockBytes' | 'data'>;
 
 /** What looking at every block of one pack object brought. */
 export interface PackExam {
@@ -30,8 +35,17 @@ export interface PackExam {
  * Every block of a pack decrypts, expands and has the digest that its map object says; its own index says the same. Damage
  * is answered, not thrown; what the store fails with is thrown.
  */
-export async function examinePack(chain: Chain, at: PackAt, signal?: AbortSignal): Promise<PackExam> {
-  const { keys, id, repository } = chain;
+export const examinePack = (chain: Chain, at: PackAt, signal?: AbortSignal): Promise<PackExam> =>
+  examinePackOf(chainData(chain), at, signal);
+
+/** The same, for who has no more than the chain's data. `space`: memory that the object may be read into. */
+export async function examinePackOf(
+  chain: PackData,
+  at: PackAt,
+  signal?: AbortSignal,
+  space?: Buffer,
+): Promise<PackExam> {
+  const { keys, id, data } = chain;
   const { name, index } = at;
   const held = Array.from(index.lengths.keys()).filter(
     (i) => at.generation === 0 || (index.lengths[i] ?? 0) > 0,
@@ -41,8 +55,8 @@ export async function examinePack(chain: Chain, at: PackAt, signal?: AbortSignal
   let bytes: number;
   try {
     const binding = { kind: KIND.pack, chain: id, name };
-    const options = { wholeBelow: WHOLE_BELOW, signal };
-    const reader = await RecordReader.open(repository.data, keys.seal, binding, options);
+    const options = { wholeBelow: WHOLE_BELOW, signal, ...(space ? { space } : {}) };
+    const reader = await RecordReader.open(data, keys.seal, binding, options);
     bytes = reader.size;
     read = (ordinal) => reader.record(ordinal, signal);
     const own = decoding(name, 'its index', () => PackIndex.fromPayload(reader.lengths(), reader.payload));
@@ -58,7 +72,8 @@ export async function examinePack(chain: Chain, at: PackAt, signal?: AbortSignal
   const bad: number[] = [];
   for (const ordinal of held) {
     try {
-      examineBlock(chain, at, ordinal, await read(ordinal));
+      const stored = await read(ordinal);
+      examineBlock(chain, at, ordinal, stored, plainRoom(chain.blockBytes));
     } catch (error) {
       problem ??= damageIn(error);
       bad.push(ordinal);
@@ -67,15 +82,42 @@ export async function examinePack(chain: Chain, at: PackAt, signal?: AbortSignal
   return { name, problem, bad, blocks: held.length - bad.length, bytes };
 }
 
-/** The plain block. */
+/** What a block is expanded to, used again by the next. */
+let room = Buffer.alloc(0);
+
+function plainRoom(blockBytes: number): Buffer {
+  if (room.length !== blockBytes) room = Buffer.allocUnsafeSlow(blockBytes);
+  return room;
+}
+
+/** Looks into packs of one chain: in this thread (`examinePack`), or in others. */
+export interface PackExaminer {
+  /** How many packs are worth asking about at once. */
+  readonly atOnce: number;
+  examine(at: PackAt, signal?: AbortSignal): Promise<PackExam>;
+  /** Resolves when nothing goes on any more. */
+  close(): Promise<void>;
+}
+export type OpenExaminer = (chain: Chain) => PackExaminer;
+
+/** One pack is read while another is looked into. */
+export const examineHere: OpenExaminer = (chain) => ({
+  atOnce: 2,
+  examine: (at, signal) => examinePack(chain, at, signal),
+  close: () => Promise.resolve(),
+});
+
+/** The plain block: `into`, or fresh memory. */
 function examineBlock(
-  { keys, blockBytes }: Chain,
+  { keys, blockBytes }: Pick<PackData, 'keys' | 'blockBytes'>,
   { name, index }: PackAt,
   ordinal: number,
   stored: Buffer,
+  into?: Buffer,
 ): Buffer {
+  const codec = index.codecs[ordinal] ?? 0;
   const plain = decoding(name, `block ${ordinal}`, () =>
-    expandBlock(index.codecs[ordinal] ?? 0, stored, blockBytes),
+    expandBlock(codec, stored, blockBytes, codec === CODEC_RAW ? undefined : into),
   );
   if (!blockDigest(keys, plain).equals(index.digest(ordinal)))
     throw corruptObject(name, `block ${ordinal} has another digest`);
@@ -89,7 +131,7 @@ export async function readStoredBlock(
   ordinal: number,
   signal?: AbortSignal,
 ): Promise<{ stored: Buffer; plain: Buffer }> {
-  const salvage = await salvageReader(chain, at, signal);
+  const salvage = await salvageReader(chainData(chain), at, signal);
   if (!salvage) throw corruptObject(at.name, 'it is missing or has no header');
   const stored = await salvage.read(ordinal);
   return { stored, plain: examineBlock(chain, at, ordinal, stored) };
@@ -97,7 +139,7 @@ export async function readStoredBlock(
 
 /** Reads blocks by the index that is known from elsewhere, one by one; null when there is no object or no header. */
 async function salvageReader(
-  { repository: { data }, keys, id }: Chain,
+  { data, keys, id }: PackData,
   { name, index }: PackAt,
   signal?: AbortSignal,
 ): Promise<{ read: (ordinal: number) => Promise<Buffer>; bytes: number } | null> {

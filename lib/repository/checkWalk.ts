@@ -3,11 +3,17 @@ import { type Chain, NODE_PAGES } from './chain.ts';
 import type { CheckReport } from './checkReport.ts';
 import { BlockBits } from './collect/bitColumns.ts';
 import { corruptObject } from './damage.ts';
+import { inOrder, type SizedTask } from './inOrder.ts';
 import type { PointManifest } from './manifest.ts';
 import type { MapObjects } from './mapObjects.ts';
 import { mapName, type PackId, packName, treeName } from './names.ts';
+import type { Page } from './page.ts';
+import { pageRuns, RUN_BYTES } from './pageRuns.ts';
 import type { Ref } from './refs.ts';
+import { SeenRecords } from './seenRecords.ts';
 import { TreeMap, type Trees } from './tree.ts';
+
+const RUNS_AT_ONCE = { bytes: 8 * RUN_BYTES, tasks: 8 };
 
 /** What a walk meets on its way from a manifest to the packs. */
 export interface Visitor {
@@ -33,7 +39,7 @@ export async function walkPoint(
   manifest: PointManifest,
   visitor: Visitor,
 ): Promise<void> {
-  const { chain, trees, maps, report, signal } = context;
+  const { chain, trees, report, signal } = context;
   const point = [`${chain.id}/${manifest.sequence}`];
   for (const disk of manifest.disks) {
     visitor.tree(treeName(chain.id, disk.tree));
@@ -55,16 +61,36 @@ export async function walkPoint(
       visitor.tree(treeName(chain.id, nodeRef.object));
       if (!visitor.enterNode(nodeRef)) continue;
       const refs = await report.guard(async () => checkedNode(context, map, index, nodeRef), point);
+      const entered: Ref[] = [];
       for (const ref of refs ?? []) {
         if (!ref) continue;
         visitor.map(mapName(chain.id, ref.object));
-        if (!visitor.enterPage(ref)) continue;
-        const page = await report.guard(() => maps.page(ref, signal), point);
-        if (!page) continue;
-        for (let block = 0; block < page.blocks; block++) {
-          const found = page.get(block);
-          if (found) visitor.block(found.pack, found.ordinal);
-        }
+        if (visitor.enterPage(ref)) entered.push(ref);
+      }
+      await visitPages(context, entered, point, visitor);
+    }
+  }
+}
+
+async function visitPages(
+  { maps, report, signal }: WalkContext,
+  refs: readonly Ref[],
+  point: readonly string[],
+  visitor: Visitor,
+): Promise<void> {
+  const reads = async function* (): AsyncGenerator<SizedTask<readonly (() => Page)[]>> {
+    for (const run of pageRuns(refs))
+      yield {
+        bytes: RUN_BYTES,
+        run: async () => (await report.guard(() => maps.pages(run, signal), point)) ?? [],
+      };
+  };
+  for await (const pages of inOrder(reads(), RUNS_AT_ONCE, signal)) {
+    for (const open of pages) {
+      const page = await report.guard(async () => open(), point);
+      for (let block = 0; page && block < page.blocks; block++) {
+        const found = page.get(block);
+        if (found) visitor.block(found.pack, found.ordinal);
       }
     }
   }
@@ -86,36 +112,35 @@ async function checkedNode(
   return refs;
 }
 
-/** Remembers records by object, a bit each. */
-export class SeenRecords {
-  readonly #seen = new Map<string, Uint8Array>();
-
-  /** True when the record is new. */
-  add(object: string, record: number): boolean {
-    let bits = this.#seen.get(object) ?? new Uint8Array(8);
-    if (record >> 3 >= bits.length) {
-      const larger = new Uint8Array(Math.max(bits.length * 2, (record >> 3) + 1));
-      larger.set(bits);
-      bits = larger;
-    }
-    this.#seen.set(object, bits);
-    const byte = bits[record >> 3] ?? 0;
-    bits[record >> 3] = byte | (1 << (record & 7));
-    return (byte & (1 << (record & 7))) === 0;
-  }
-}
-
-/** The walk that finds out what is live: each node and page is read once, however many points share it. */
-export class LiveObjects implements Visitor {
-  readonly trees = new Set<string>();
-  readonly maps = new Set<string>();
-  /** The blocks of packs that are referred to. */
-  readonly blocks = new BlockBits();
+/** A walk that enters each node and page once, however many points share it. */
+export class EnteredOnce {
   readonly #chain: string;
   readonly #nodes = new SeenRecords();
   readonly #pages = new SeenRecords();
 
   constructor(chain: string) {
+    this.#chain = chain;
+  }
+
+  enterNode(ref: Ref): boolean {
+    return this.#nodes.add(treeName(this.#chain, ref.object), ref.record);
+  }
+
+  enterPage(ref: Ref): boolean {
+    return this.#pages.add(mapName(this.#chain, ref.object), ref.record);
+  }
+}
+
+/** The walk that finds out what is live. */
+export class LiveObjects extends EnteredOnce implements Visitor {
+  readonly trees = new Set<string>();
+  readonly maps = new Set<string>();
+  /** The blocks of packs that are referred to. */
+  readonly blocks = new BlockBits();
+  readonly #chain: string;
+
+  constructor(chain: string) {
+    super(chain);
     this.#chain = chain;
   }
 
@@ -125,14 +150,6 @@ export class LiveObjects implements Visitor {
 
   map(name: string): void {
     this.maps.add(name);
-  }
-
-  enterNode(ref: Ref): boolean {
-    return this.#nodes.add(treeName(this.#chain, ref.object), ref.record);
-  }
-
-  enterPage(ref: Ref): boolean {
-    return this.#pages.add(mapName(this.#chain, ref.object), ref.record);
   }
 
   block(id: PackId, ordinal: number): void {

@@ -3,7 +3,8 @@ import { HoldfastError, isHoldfastError } from '../model/index.ts';
 import type { Chain } from './chain.ts';
 import { createOnce, readIfThere } from './createOnce.ts';
 import { decoding } from './damage.ts';
-import { chainPrefix, claimName, parsePointName, pointsPrefix, sequenceOf } from './names.ts';
+import { highestSequence } from './highestSequence.ts';
+import { claimName, parsePointName, pointsPrefix } from './names.ts';
 import { KIND, openWhole, sealWhole } from './sealedObject.ts';
 
 /** A claim that was not renewed for so long may be ended by anyone: milliseconds of the store's clock. */
@@ -43,16 +44,6 @@ export async function readClaim(chain: Chain, sequence: number): Promise<StoredC
   );
   const claim = decoding(name, 'the claim', () => claimSchema.parse(JSON.parse(plain.toString('utf8'))));
   return { ...claim, etag: stored.etag, renewedAt: stored.lastModified };
-}
-
-/** The highest number in any object name of the chain, by listing both containers; 0 for a new chain. */
-export async function highestSequence({ id, repository }: Chain): Promise<number> {
-  let highest = 0;
-  for (const store of [repository.meta, repository.data]) {
-    for await (const { name } of store.list(chainPrefix(id)))
-      highest = Math.max(highest, sequenceOf(name) ?? 0);
-  }
-  return highest;
 }
 
 /**

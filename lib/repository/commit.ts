@@ -1,4 +1,4 @@
-import type { MachineConfiguration, MoveResult, RestorePoint } from '../model/index.ts';
+import type { CarriedRetention, LeftOutDisk, MachineConfiguration, MoveResult, RestorePoint } from '../model/index.ts';
 import { HoldfastError } from '../model/index.ts';
 import type { Chain } from './chain.ts';
 import { type Claim, claimLost, holdClaim } from './claim.ts';
@@ -17,9 +17,12 @@ export interface CommitPoint {
   readonly now: Date;
   readonly consistency: RestorePoint['consistency'];
   readonly configuration: MachineConfiguration;
-  readonly retention: { readonly restorePoints: number } | null;
+  /** What the point carries of retention; null: nothing says how long it stays. */
+  readonly retention: CarriedRetention | null;
   /** The machine's disks; one that is not named here is no part of the point. */
   readonly disks: readonly DiskToCommit[];
+  /** Disks of the machine that are no part of the point, and why. */
+  readonly leftOut?: readonly LeftOutDisk[];
   /** Called with the manifest that is about to be created: in an immutable repository locks what it depends on. */
   readonly protect?:
     | ((chain: Chain, manifest: PointManifest, signal?: AbortSignal) => Promise<unknown>)
@@ -75,6 +78,7 @@ export async function commitPoint(chain: Chain, request: CommitPoint): Promise<C
     configuration: request.configuration,
     diskNumbers: [...numbers].map(([uniqueId, number]) => ({ uniqueId, number })),
     disks,
+    ...(request.leftOut?.length ? { leftOut: [...request.leftOut] } : {}),
     retention: request.retention,
   };
   await request.protect?.(chain, manifest, signal);

@@ -27,6 +27,12 @@ export {
   PAGE_BLOCKS,
 } from './chain.ts';
 export { type CheckRepository, checkRepository } from './check.ts';
+export {
+  examinePackOf,
+  type OpenExaminer,
+  type PackExam,
+  type PackExaminer,
+} from './checkContent.ts';
 export type { CheckDepth, CheckResult, Finding, GarbageObject } from './checkReport.ts';
 export {
   type Claim,
@@ -39,6 +45,7 @@ export {
 export * from './collect/index.ts';
 export { type CommitPoint, type CommittedPoint, commitPoint } from './commit.ts';
 export type { DiskToCommit } from './commitDisk.ts';
+export { differentPages } from './comparePoints.ts';
 export { createOnce } from './createOnce.ts';
 export { decoding } from './damage.ts';
 export type { Slot, Unlock } from './descriptor.ts';
@@ -68,7 +75,8 @@ export {
   planWindowName,
 } from './names.ts';
 export { type OpenDisk, type OpenPoint, openPoint } from './openPoint.ts';
-export { assertOwner, type Owner, readOwner, takeOwnership } from './owner.ts';
+export { assertOwner, type Owner, readOwner, type StoredOwner, takeOwnership } from './owner.ts';
+export type { PackAt } from './packGenerations.ts';
 export { PackIndex } from './packIndex.ts';
 export { type FinishedPack, PACK_BYTES, PackWriter, packSpace } from './packWriter.ts';
 export { type BlockRef, Page } from './page.ts';
@@ -93,6 +101,7 @@ export {
   openRepository,
   type RememberedRepository,
   type Repository,
+  refreshRepository,
   rememberRepository,
 } from './repository.ts';
 export * from './rescan/index.ts';

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import {
+  carriedRetentionSchema,
   chainIdSchema,
   consistencySchema,
   HoldfastError,
+  leftOutDiskSchema,
   machineConfigurationSchema,
   type RestorePoint,
   restorePointDiskSchema,
@@ -66,8 +68,10 @@ export const pointManifestSchema = z.strictObject({
   /** Every disk number that was ever given in this chain. A number is never given twice. */
   diskNumbers: diskNumbersSchema,
   disks: z.array(manifestDiskSchema),
-  /** Applies also without the service: keep this point while it is among the newest so many; null: as long as the policy says. */
-  retention: z.strictObject({ restorePoints: z.number().int().positive() }).nullable(),
+  /** Disks that the machine had and that are no part of the point; absent: none. */
+  leftOut: z.array(leftOutDiskSchema).min(1).optional(),
+  /** Flags, rules and expiry that it was made with, so that it expires without the service; null: nothing says how long. */
+  retention: carriedRetentionSchema.nullable(),
 });
 /** A restore point. */
 export type PointManifest = z.infer<typeof pointManifestSchema>;
@@ -115,11 +119,12 @@ export function describePoint(manifest: PointManifest): RestorePoint {
     machineId: manifest.configuration.machine.id,
     machineName: manifest.configuration.machine.name,
     sessionId: manifest.session,
-    kind: manifest.disks.every((disk) => disk.readReason !== 'changedBlocks') ? 'full' : 'incremental',
+    kind: manifest.disks.every((disk) => disk.readReason === 'first') ? 'full' : 'incremental',
     consistency: manifest.consistency,
     takenAt: manifest.takenAt,
     committedAt: manifest.committedAt,
     disks: manifest.disks.map((disk) => restorePointDiskSchema.parse(disk)),
+    ...(manifest.leftOut ? { leftOut: manifest.leftOut } : {}),
   };
 }
 

@@ -6,6 +6,7 @@ import { decodeDirectory, type MapDirectory } from './mapObject.ts';
 import { type MapId, mapName, type PackId, packName } from './names.ts';
 import { PackIndex } from './packIndex.ts';
 import { Page } from './page.ts';
+import type { PageRun } from './pageRuns.ts';
 import { Recent } from './recent.ts';
 import { RecordReader } from './recordObject.ts';
 import type { Ref } from './refs.ts';
@@ -66,7 +67,17 @@ export class MapObjects {
 
   async page(ref: Ref, signal?: AbortSignal): Promise<Page> {
     const { reader } = await this.#map(ref.object, signal);
-    const bytes = await reader.record(ref.record, signal);
+    return this.#decode(reader, ref, await reader.record(ref.record, signal));
+  }
+
+  /** The pages of a run (`pageRuns`) with one read. What is wrong with one page is that page's; a read that fails is thrown. */
+  async pages(run: PageRun, signal?: AbortSignal): Promise<(() => Page)[]> {
+    const { reader } = await this.#map(run.object, signal);
+    const open = await reader.range(run.first, run.last, signal);
+    return run.refs.map((ref) => () => this.#decode(reader, ref, open(ref.record)));
+  }
+
+  #decode(reader: RecordReader, ref: Ref, bytes: Buffer): Page {
     const page = decoding(reader.name, `the page in its record ${ref.record}`, () =>
       Page.decode(bytes, this.#chain.pageBlocks),
     );

@@ -1,5 +1,5 @@
 import { MiB } from '../model/index.ts';
-import { compressBlock, expandBlock } from './blockCodec.ts';
+import { CODEC_RAW, compressBlock, expandBlock } from './blockCodec.ts';
 import { corruptObject } from './damage.ts';
 import type { ChainKeys } from './keys.ts';
 import { type PackId, packName } from './names.ts';
@@ -58,7 +58,8 @@ export class PackWriter {
     if (this.#compare) {
       const again = this.#records.reopen(ordinal);
       if (compared.length !== block.length) compared = Buffer.allocUnsafeSlow(block.length);
-      if (!expandBlock(codec, again, block.length, compared).equals(block)) {
+      const plain = codec === CODEC_RAW ? again : expandBlock(codec, again, block.length, compared);
+      if (!plain.equals(block)) {
         throw corruptObject(this.name, `block ${ordinal} does not decode to its source; nothing was stored`);
       }
     }

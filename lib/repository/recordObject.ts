@@ -141,14 +141,15 @@ export class RecordReader {
   }
 
   /**
-   * Opens `binding.name`: its size, its tail, its header. An object of at most `wholeBelow` bytes is read whole and kept.
+   * Opens `binding.name`: its size, its tail, its header. An object of at most `wholeBelow` bytes is read whole and kept, in `space` if it
+   * fits there.
    * Throws `missingObject` or `corruptObject`, with the name as target.
    */
   static async open(
     store: BlobStore,
     key: SealingKey,
     binding: Binding,
-    options: { wholeBelow?: number; signal?: AbortSignal | undefined } = {},
+    options: { wholeBelow?: number; signal?: AbortSignal | undefined; space?: Buffer } = {},
   ): Promise<RecordReader> {
     const { name } = binding;
     const call = { signal: options.signal };
@@ -156,7 +157,7 @@ export class RecordReader {
     if (size === undefined) throw missingObject(name, store.name);
     if (size < HEADER_BYTES + TAG_BYTES + TRAILER_BYTES) throw corruptObject(name, 'it is too short');
     const read = async (offset: number, length: number): Promise<Buffer> => {
-      const { bytes } = await store.read(name, { offset, length }, call);
+      const { bytes } = await store.read(name, { offset, length }, { ...call, into: options.space });
       if (bytes.length !== length) throw corruptObject(name, 'it ends too early');
       return bytes;
     };
@@ -203,5 +204,19 @@ export class RecordReader {
     if (this.#bytes) return this.#seal.open(record, this.#bytes.subarray(offset, offset + length));
     const { bytes } = await this.#store.read(this.name, { offset, length }, { signal });
     return this.#seal.open(record, bytes);
+  }
+
+  /** Fetches records [first, last] with one read; the answer opens any of them, and throws what is wrong with that one. */
+  async range(first: number, last: number, signal?: AbortSignal): Promise<(record: number) => Buffer> {
+    const { offset: start } = this.extent(first);
+    const end = this.extent(last);
+    const length = end.offset + end.length - start;
+    const bytes = this.#bytes
+      ? this.#bytes.subarray(start, start + length)
+      : (await this.#store.read(this.name, { offset: start, length }, { signal })).bytes;
+    return (record) => {
+      const { offset, length: sealed } = this.extent(record);
+      return this.#seal.open(record, bytes.subarray(offset - start, offset - start + sealed));
+    };
   }
 }

@@ -123,6 +123,22 @@ export async function openRepository({
 }
 
 /**
+ * An open repository with its key slots and counter as they are now: somebody may have changed them since. One read, and no
+ * way in is needed: the descriptor is authenticated under the key that is there. Throws as `openRepository` does.
+ */
+export async function refreshRepository<R extends Repository>(repository: R): Promise<R> {
+  const { meta, keys } = repository;
+  const stored = await readIfThere(meta, DESCRIPTOR);
+  if (!stored) throw missingObject(DESCRIPTOR, meta.name);
+  const { id, mode, counter, slots } = readDocument(DESCRIPTOR, stored.bytes, descriptorSchema);
+  const remembered = rememberRepository(repository);
+  refuseOther(meta, { id, mode }, remembered);
+  authenticateDocument(keys.document, DESCRIPTOR, stored.bytes);
+  refuseOther(meta, { id, mode, counter }, remembered);
+  return { ...repository, counter, slots };
+}
+
+/**
  * Refuses a repository that is not the remembered one, as far as is known yet: id and mode before there is a key, then its
  * fingerprint, and the counter once the descriptor is authentic.
  */

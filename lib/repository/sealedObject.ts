@@ -9,6 +9,7 @@ import {
 } from 'node:crypto';
 import { corruptObject } from './damage.ts';
 import type { SealingKey } from './keys.ts';
+import { notKept } from './youngGarbage.ts';
 
 /** Kinds of sealed objects: one byte of the header. Numbers are never reused. */
 export const KIND = {
@@ -116,6 +117,7 @@ export class ObjectSeal {
       cipher.setAAD(this.#associated);
       target.set(cipher.update(plain), offset);
       cipher.final();
+      notKept(plain.length);
       target.set(cipher.getAuthTag(), end);
     } else {
       target.set(plain, offset);
@@ -145,6 +147,7 @@ export class ObjectSeal {
     decipher.setAAD(this.#associated);
     decipher.setAuthTag(tag);
     const plain = decipher.update(body);
+    notKept(length);
     try {
       decipher.final();
     } catch (error) {

@@ -1,5 +1,11 @@
 import { type JobIo, runMove, runPlan, runRestore } from '../../lib/datapath/index.ts';
-import type { MachineConfiguration, MoveResult, PlanResult, ReadReason } from '../../lib/model/index.ts';
+import type {
+  CarriedRetention,
+  MachineConfiguration,
+  MoveResult,
+  PlanResult,
+  ReadReason,
+} from '../../lib/model/index.ts';
 import { chainIdFor, KiB, sessionId } from '../../lib/model/index.ts';
 import {
   assignDiskNumbers,
@@ -226,7 +232,7 @@ export class Lab {
       now: START,
       consistency: 'perDisk',
       configuration: CONFIGURATION,
-      retention: { restorePoints: 14 },
+      retention: RETENTION,
       disks: prepared.disks,
     });
     this.truth.set(
@@ -292,6 +298,13 @@ export class Lab {
     }
   }
 }
+
+/** As a policy with days and years would have its point carry it. */
+export const RETENTION: CarriedRetention = {
+  flags: ['daily', 'yearly'],
+  rules: { keep: { daily: { points: 14 }, yearly: { years: 7 } }, keepLast: true, timeZone: 'Europe/Berlin' },
+  expiresAt: null,
+};
 
 export const CONFIGURATION: MachineConfiguration = {
   machine: {

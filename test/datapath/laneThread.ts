@@ -12,7 +12,10 @@ interface Given {
   readonly blockBytes: number;
   readonly key: Uint8Array;
   readonly content: Uint8Array;
-  readonly refuse: boolean;
+  readonly refuse?: boolean;
+  /** Folders of the stores. */
+  readonly data?: string;
+  readonly staging?: string;
 }
 
 if (isLaneThread(workerData)) {
@@ -24,8 +27,8 @@ if (isLaneThread(workerData)) {
       chain: access.chain,
       blockBytes: access.blockBytes,
       keys: decodeChainKeys(access.key),
-      data: new FolderBlobStore(join(access.folder, 'data')),
-      staging: new FolderBlobStore(join(access.folder, 'staging')),
+      data: new FolderBlobStore(join(access.folder, access.data ?? 'data')),
+      staging: new FolderBlobStore(join(access.folder, access.staging ?? 'staging')),
       source: {
         sizeBytes: content.length,
         async read(offset: number, length: number) {

@@ -1,9 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { LaneThreads, runMove } from '../../lib/datapath/index.ts';
-import { encodeChainKeys, FolderBlobStore } from '../../lib/repository/index.ts';
+import { LaneExaminer, LaneThreads, runMove } from '../../lib/datapath/index.ts';
+import {
+  checkRepository,
+  encodeChainKeys,
+  FolderBlobStore,
+  type OpenExaminer,
+} from '../../lib/repository/index.ts';
 import { Lab } from './lab.ts';
 import { ModelDisk, ModelSource } from './modelDisk.ts';
 
@@ -71,6 +76,40 @@ describe('lanes in threads', () => {
     prepared.disks[0] = { ...first, shards: [many, ...first.shards.slice(1)] };
     const { manifest } = await lab.commit(prepared);
     await lab.mustRestore(manifest.sequence);
+  }, 60_000);
+
+  test('packs that several threads look into have the damage that one thread finds', async () => {
+    const data = new FolderBlobStore(join(folder, 'data3'));
+    const lab = await Lab.start({ data, staging: new FolderBlobStore(join(folder, 'staging3')) });
+    const disk = new ModelDisk('os', 3000);
+    for (let at = 0; at < 3000; at += 31) disk.write(at, 20, at + 1);
+    await lab.backup([disk]);
+    const check = (examiner?: OpenExaminer) =>
+      checkRepository({ ...lab.stores, unlock: lab.unlock, depth: 'content', examiner });
+    let opened = 0;
+    const inThreads: OpenExaminer = ({ id, blockBytes, keys }) => {
+      opened++;
+      const places = { folder, data: 'data3', staging: 'staging3', chain: id, blockBytes };
+      const access = { ...places, key: encodeChainKeys(keys), content: Buffer.alloc(0) };
+      const lanes = threads.forJob({ current: () => access, renew: () => Promise.resolve(access) });
+      return new LaneExaminer(lanes, new AbortController().signal);
+    };
+    const sound = await check(inThreads);
+    expect(sound).toEqual(await check());
+    expect(sound).toMatchObject({ findings: [] });
+    expect(sound.blocks).toBeGreaterThan(300);
+    for await (const { name, size } of data.list('')) {
+      if (!name.endsWith('.pack')) continue;
+      const path = join(folder, 'data3', name);
+      const bytes = readFileSync(path);
+      bytes.writeUInt8((bytes[size >> 1] ?? 0) ^ 1, size >> 1);
+      writeFileSync(path, bytes);
+      break;
+    }
+    const damaged = await check(inThreads);
+    expect(damaged.findings).toHaveLength(1);
+    expect(damaged).toEqual(await check());
+    expect(opened).toBe(2);
   }, 60_000);
 
   test('a failure in a thread is the job’s, with its code, and the threads go on with the next job', async () => {

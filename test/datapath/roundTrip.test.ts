@@ -94,7 +94,7 @@ describe('full and incremental', () => {
     const sum = (pick: (move: (typeof moves)[number]) => number) =>
       moves.reduce((total, move) => total + pick(move), 0);
     expect([sum((m) => m.blocksReused), sum((m) => m.blocksStored)]).toEqual([39, 1]);
-    expect(point.restorePoint).toMatchObject({ kind: 'full', disks: [{ allocatedBytes: 40 * 4096 }] });
+    expect(point.restorePoint).toMatchObject({ kind: 'incremental', disks: [{ allocatedBytes: 40 * 4096 }] });
     expect(await faults(lab)).toEqual([]);
   });
 

@@ -5,11 +5,8 @@ import {
   type BlobStore,
   chainStatistics,
   compact,
-  isSparseMap,
   openPoint,
-  planCollection,
   planCompaction,
-  planMapRewrite,
 } from '../../lib/repository/index.ts';
 import { parsePackName } from '../../lib/repository/names.ts';
 import { ModelDisk } from '../datapath/modelDisk.ts';
@@ -236,33 +233,5 @@ describe('statistics', () => {
     expect(after.deadBytes).toBe(0);
     expect(after.liveBytes).toBe(before.liveBytes);
     expect(before.packs.bytes - after.packs.bytes).toBeGreaterThan(before.deadBytes * 0.9);
-  });
-});
-
-describe('pages that the next backup should write anew', () => {
-  test('less than a quarter of the pages, and no pack that keeps the object', () => {
-    expect(isSparseMap({ pages: 8, livePages: 1, livePacks: 0 })).toBe(true);
-    expect(isSparseMap({ pages: 8, livePages: 2, livePacks: 0 })).toBe(false);
-    expect(isSparseMap({ pages: 8, livePages: 1, livePacks: 1 })).toBe(false);
-    expect(isSparseMap({ pages: 8, livePages: 0, livePacks: 0 })).toBe(false);
-  });
-
-  test('are those of the parent that lie in such objects', async () => {
-    const lab = await CollectLab.start(4096, 64 * 1024 * 1024);
-    // Ten pages; a page is 2048 sectors.
-    const disk = new ModelDisk('os', 2048 * 10);
-    for (let page = 0; page < 10; page++) disk.write(page * 2048, 16, 3);
-    await lab.lab.backup([disk]);
-    // All pages again: their packs keep some blocks of point 1 alive.
-    for (let page = 0; page < 10; page++) disk.discard(page * 2048, 8);
-    await lab.lab.backup([disk]);
-    for (let page = 0; page < 9; page++) disk.write(page * 2048 + 8, 16, 7);
-    await lab.lab.backup([disk]);
-    await lab.remove(1);
-    await lab.remove(2);
-    lab.time.advance(25 * HOUR);
-    // Point 2 wrote ten pages and no pack; of these, point 3 needs page 9 only.
-    expect(await planMapRewrite(lab.chain, 3)).toEqual([{ disk: 0, pages: [9] }]);
-    expect((await planCollection(lab.chain)).damage).toEqual([]);
   });
 });

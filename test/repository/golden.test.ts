@@ -73,7 +73,7 @@ async function readByLibrary(folder: string, expected: Expected): Promise<Expect
         }
         disks.push({ number, uniqueId, sizeBytes, sha256: sha256(content) });
       }
-      points.push({ sequence, disks });
+      points.push({ sequence, retention: manifest.retention, disks });
     }
     chains.push({ id, machine: chain.machine, blockBytes: chain.blockBytes, voids, points });
   }
@@ -96,8 +96,9 @@ function readIndependently(folder: string, expected: Expected): Expected {
       ),
       points: manifests
         .filter(({ state }) => state === 'point')
-        .map(({ sequence, disks }) => ({
+        .map(({ sequence, retention, disks }) => ({
           sequence,
+          retention,
           disks: disks.map(({ number, uniqueId, sizeBytes }) => {
             const content = reader.disk(id, sequence, number);
             return { number, uniqueId, sizeBytes, sha256: sha256(content) };

@@ -195,6 +195,22 @@ describe('an immutable repository', () => {
     await expect(it.commit(next)).rejects.toMatchObject({ code: 'missingObject', target: pack });
   });
 
+  test('a manifest whose lock was taken and not kept is locked when it is read back', async () => {
+    const it = await ImmutableLab.start();
+    const committed = await it.commit(await it.prepare());
+    const name = `chains/${it.lab.chain.id}/points/00000001.manifest`;
+    it.meta.unlock(name);
+    expect(await it.meta.lockOf(name)).toBeNull();
+    it.meta.ignoreLocks = 1;
+    await expect(it.locks.confirm(it.lab.chain, committed.manifest)).rejects.toMatchObject({
+      code: 'notConfigured',
+      message: expect.stringContaining('can be removed'),
+    });
+    expect(await it.locks.confirm(it.lab.chain, committed.manifest)).toEqual(day(15));
+    expect((await it.meta.lockOf(name))?.until).toEqual(day(15));
+    expect(await it.locks.confirm(it.lab.chain, committed.manifest)).toEqual(day(15));
+  });
+
   test('a crash at any storage call of the commit leaves no point, or one that is locked as a whole', async () => {
     let fired = 0;
     for (const when of ['before', 'after'] as const) {

@@ -118,6 +118,11 @@ export class MemoryLockableStore implements LockableStore {
     else if (!found.lock || found.lock.until < until) found.lock = { until, mode: 'locked' };
   }
 
+  /** What no service should do: the lock is gone. */
+  unlock(name: string): void {
+    this.#find(name).lock = null;
+  }
+
   async lockOf(name: string, version?: string): Promise<Lock | null> {
     return this.#find(name, version).lock;
   }

@@ -15,7 +15,7 @@ type MapRef = { shard: number; attempt: number; length: number; tag: string };
 type Disk = { number: number; uniqueId: string; sizeBytes: number; tree: TreeRef; maps?: MapRef[] };
 /** A restore point, or a void with its reason. */
 export type Manifest = { state: 'point' | 'void'; reason?: string; disks: Disk[] } & Numbered;
-type Numbered = { format: number; chain: string; sequence: number };
+type Numbered = { format: number; chain: string; sequence: number; retention?: object };
 type Machine = { id: string; armId: string; name: string };
 type ChainLayout = { format: number; chain: string; blockBytes: number; pageBlocks: number };
 type ChainDocument = ChainLayout & { repository: { id: string }; identity: string };

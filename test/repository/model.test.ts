@@ -19,6 +19,7 @@ const SHOWN = [
   'cut maintenance',
   'fenced plans',
   'generations of repair',
+  'generations replaced',
   'late plans',
   'leased reads',
   'lost leases',

@@ -1,16 +1,11 @@
 import { planCompaction, releaseLease } from '../../lib/repository/index.ts';
 import { checkContent, checkNumbers, checkRescan, readAll, readReaders, same } from './modelChecks.ts';
-import {
-  collectNow,
-  compactNow,
-  noNested,
-  pass,
-  removeNow,
-  STEPS,
-  verifyNow,
-  type Weighted,
-  wakeReaders,
-} from './modelSteps.ts';
+import { collectNow, compactNow } from './modelCollection.ts';
+import { verifyNow } from './modelDamage.ts';
+import { pass } from './modelGuest.ts';
+import { removeNow, wakeReaders } from './modelReaders.ts';
+import { noNested } from './modelStep.ts';
+import { STEPS, type Weighted } from './modelSteps.ts';
 import { HOUR, packOf, World } from './modelWorld.ts';
 
 export interface ScheduleOptions {

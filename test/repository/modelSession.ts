@@ -17,7 +17,7 @@ import {
   writePageTable,
 } from '../../lib/repository/index.ts';
 import { Crash, type CrashPlan } from '../datapath/faultyStore.ts';
-import { CONFIGURATION } from '../datapath/lab.ts';
+import { CONFIGURATION, RETENTION } from '../datapath/lab.ts';
 import { listsOf, type ModelDisk, type ModelSnapshot, ModelSource } from '../datapath/modelDisk.ts';
 import type { ModelPoint, Process, World } from './modelWorld.ts';
 
@@ -282,7 +282,7 @@ export class ModelSession {
       now,
       consistency: 'perDisk',
       configuration: CONFIGURATION,
-      retention: { restorePoints: 14 },
+      retention: RETENTION,
       disks,
     });
     if (this.committed && this.committed.tag !== point.tag) throw new Error('a commit gave another point');

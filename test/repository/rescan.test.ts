@@ -9,6 +9,7 @@ import {
   type ChainHead,
   checkRepository,
   createChain,
+  createRepository,
   listManifests,
   MemoryBlobStore,
   openRepository,
@@ -22,7 +23,7 @@ import {
   voidClaim,
 } from '../../lib/repository/index.ts';
 import { Crash, CrashingStore, CrashPlan, copyStore } from '../datapath/faultyStore.ts';
-import { collect, Lab, PASSWORD } from '../datapath/lab.ts';
+import { CHEAP, collect, Lab, PASSWORD } from '../datapath/lab.ts';
 import { ModelDisk } from '../datapath/modelDisk.ts';
 
 const NOW = new Date('2026-11-21T10:00:00Z');
@@ -436,7 +437,14 @@ describe('a repository that another installation made', () => {
     await assertOwner(one.repository, one.owner);
     await expect(adopt(stores, 'two')).rejects.toMatchObject({ code: 'notOwner', target: 'owner' });
     expect(await readOwner(one.repository)).toMatchObject(one.owner);
-    const two = await adopt(stores, 'two', { takeOver: true });
+    // Named, but another: nobody loses it by mistake.
+    await expect(adopt(stores, 'two', { takeOver: 'three' })).rejects.toMatchObject({
+      code: 'notOwner',
+      message: expect.stringMatching(
+        /belongs to installation one since .*, last seen .*three, which does not/,
+      ),
+    });
+    const two = await adopt(stores, 'two', { takeOver: 'one' });
     expect(two).toMatchObject({ takenFrom: 'one', owner: { counter: 2 } });
     await expect(assertOwner(one.repository, one.owner)).rejects.toMatchObject({ code: 'notOwner' });
     await assertOwner(two.repository, two.owner);
@@ -463,6 +471,33 @@ describe('a repository that another installation made', () => {
     expect(repository.id).toBe(lab.chain.repository.id);
     const empty = { meta: new MemoryBlobStore('meta'), data: new MemoryBlobStore('data') };
     await expect(adopt(empty, 'one')).rejects.toMatchObject({ code: 'missingObject' });
+  });
+
+  test('shows when its owner was last seen, exact to an hour', async () => {
+    const time = { at: NOW };
+    const store = new MemoryBlobStore('meta', () => time.at);
+    const repository = await createRepository({
+      meta: store,
+      data: new MemoryBlobStore('data'),
+      unlock: PASSWORD,
+      now: NOW,
+      scrypt: CHEAP,
+    });
+    const seen = async (at: string): Promise<string | undefined> => {
+      time.at = new Date(at);
+      await takeOwnership(repository, { installation: 'one', now: time.at });
+      return (await readOwner(repository))?.seenAt.toISOString();
+    };
+    expect(await seen('2026-11-21T10:00:00.000Z')).toBe('2026-11-21T10:00:00.000Z');
+    expect(await seen('2026-11-21T10:59:00.000Z')).toBe('2026-11-21T10:00:00.000Z');
+    expect(await seen('2026-11-21T11:30:00.000Z')).toBe('2026-11-21T11:30:00.000Z');
+    // The same term: what runs for it goes on.
+    expect(await readOwner(repository)).toMatchObject({ counter: 1, since: '2026-11-21T10:00:00.000Z' });
+    time.at = new Date('2026-11-25T00:00:00Z');
+    await expect(takeOwnership(repository, { installation: 'two', now: time.at })).rejects.toMatchObject({
+      code: 'notOwner',
+      message: expect.stringContaining('last seen 2026-11-21T11:30:00.000Z'),
+    });
   });
 
   test('of two that take it over at once, the later one wins and the other is fenced', async () => {

@@ -16,7 +16,7 @@ export {
   type StoredLease,
   withLease,
 } from './lease.ts';
-export { isSparseMap, type MapUse, type PagesToRewrite, planMapRewrite } from './mapRewrite.ts';
+export { planMapRewrite } from './mapRewrite.ts';
 export {
   type CollectionPlan,
   type Damaged,

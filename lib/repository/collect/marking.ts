@@ -1,20 +1,20 @@
 import { isHoldfastError } from '../../model/index.ts';
 import { nodesOf } from '../blockMap.ts';
 import type { Chain } from '../chain.ts';
-import { SeenRecords } from '../checkWalk.ts';
 import { corruptObject } from '../damage.ts';
 import { inOrder, type SizedTask } from '../inOrder.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { mapName, treeName } from '../names.ts';
 import { chainData } from '../openPoint.ts';
 import type { Page } from '../page.ts';
+import { pageRuns, RUN_BYTES } from '../pageRuns.ts';
 import type { Ref } from '../refs.ts';
+import { SeenRecords } from '../seenRecords.ts';
 import { TreeMap, Trees } from '../tree.ts';
 import { BlockBits } from './bitColumns.ts';
 import type { Root, RootDisk } from './roots.ts';
 
-const PAGES_AT_ONCE = { bytes: 16 * 1024 * 1024, tasks: 16 };
-const PAGE_BYTES = 16 * 1024;
+const RUNS_AT_ONCE = { bytes: 16 * RUN_BYTES, tasks: 16 };
 
 /** What the roots reach: tree objects, pages, blocks. Each node and page is read once, however many roots share it. */
 export class Marks {
@@ -45,8 +45,8 @@ export class Marks {
     const lenient = why === 'parent' || why === 'lease';
     for (const disk of disks) {
       try {
-        for await (const page of inOrder(this.#pagesOf(disk, lenient, signal), PAGES_AT_ONCE, signal)) {
-          if (page) this.#page(page);
+        for await (const pages of inOrder(this.#pagesOf(disk, lenient, signal), RUNS_AT_ONCE, signal)) {
+          for (const page of pages) this.#page(page);
         }
       } catch (error) {
         this.#mayBeGone(error, lenient);
@@ -70,21 +70,26 @@ export class Marks {
     disk: RootDisk,
     lenient: boolean,
     signal?: AbortSignal,
-  ): AsyncGenerator<SizedTask<Page | null>> {
-    for await (const ref of this.#newPages(disk, lenient, signal)) {
-      yield {
-        bytes: PAGE_BYTES,
-        run: () =>
-          this.#maps.page(ref, signal).catch((error: unknown) => {
-            this.#mayBeGone(error, lenient);
-            return null;
-          }),
-      };
+  ): AsyncGenerator<SizedTask<readonly Page[]>> {
+    for await (const refs of this.#newPages(disk, lenient, signal)) {
+      for (const run of pageRuns(refs)) {
+        yield {
+          bytes: RUN_BYTES,
+          run: async () => {
+            try {
+              return (await this.#maps.pages(run, signal)).map((page) => page());
+            } catch (error) {
+              this.#mayBeGone(error, lenient);
+              return [];
+            }
+          },
+        };
+      }
     }
   }
 
-  /** References to the pages that no root before reached. */
-  async *#newPages(disk: RootDisk, lenient: boolean, signal?: AbortSignal): AsyncGenerator<Ref> {
+  /** References to the pages that no root before reached, node by node. */
+  async *#newPages(disk: RootDisk, lenient: boolean, signal?: AbortSignal): AsyncGenerator<Ref[]> {
     const { id } = this.#chain;
     this.trees.add(treeName(id, disk.tree));
     const map = await TreeMap.open(this.#chain, disk.tree, disk.sizeBytes, this.#trees, signal);
@@ -95,13 +100,15 @@ export class Marks {
       this.trees.add(tree);
       if (!this.#nodes.add(tree, ref.record)) continue;
       const pages = await this.#node(map, index, ref, lenient, signal);
+      const fresh: Ref[] = [];
       for (const page of pages) {
         if (!page) continue;
         const name = mapName(id, page.object);
         if (!this.#pages.add(name, page.record)) continue;
         this.mapPages.set(name, (this.mapPages.get(name) ?? 0) + 1);
-        yield page;
+        fresh.push(page);
       }
+      yield fresh;
     }
   }
 

@@ -1,6 +1,5 @@
 import { nodesOf } from '../blockMap.ts';
 import type { Chain } from '../chain.ts';
-import { SeenRecords } from '../checkWalk.ts';
 import { inOrder, type SizedTask } from '../inOrder.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { mapName, type PackId, treeName } from '../names.ts';
@@ -8,6 +7,7 @@ import { chainData } from '../openPoint.ts';
 import { holds, PackGenerations } from '../packGenerations.ts';
 import type { Page } from '../page.ts';
 import type { Ref } from '../refs.ts';
+import { SeenRecords } from '../seenRecords.ts';
 import { TreeMap, Trees } from '../tree.ts';
 import { BlockBits } from './bitColumns.ts';
 import { MANY, Owners } from './owners.ts';

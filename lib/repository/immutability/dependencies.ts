@@ -1,12 +1,11 @@
 import type { Chain } from '../chain.ts';
 import { CheckReport } from '../checkReport.ts';
-import { SeenRecords, type Visitor, walkPoint } from '../checkWalk.ts';
+import { EnteredOnce, type Visitor, walkPoint } from '../checkWalk.ts';
 import { corruptObject } from '../damage.ts';
 import type { PointManifest } from '../manifest.ts';
 import { MapObjects } from '../mapObjects.ts';
-import { chainName, DESCRIPTOR, mapName, type PackId, packName, treeName } from '../names.ts';
+import { chainName, DESCRIPTOR, mapName, type PackId, packName } from '../names.ts';
 import { chainData } from '../openPoint.ts';
-import type { Ref } from '../refs.ts';
 import { Trees } from '../tree.ts';
 
 /** The objects without which a restore point cannot be restored, but for its own manifest. */
@@ -33,14 +32,13 @@ export async function dependenciesOf(
   return { meta: met.meta.add(DESCRIPTOR).add(chainName(chain.id)), data: met.data };
 }
 
-class MetObjects implements Visitor {
+class MetObjects extends EnteredOnce implements Visitor {
   readonly meta = new Set<string>();
   readonly data = new Set<string>();
   readonly #chain: string;
-  readonly #nodes = new SeenRecords();
-  readonly #pages = new SeenRecords();
 
   constructor(chain: string) {
+    super(chain);
     this.#chain = chain;
   }
 
@@ -50,14 +48,6 @@ class MetObjects implements Visitor {
 
   map(name: string): void {
     this.data.add(name);
-  }
-
-  enterNode(ref: Ref): boolean {
-    return this.#nodes.add(treeName(this.#chain, ref.object), ref.record);
-  }
-
-  enterPage(ref: Ref): boolean {
-    return this.#pages.add(mapName(this.#chain, ref.object), ref.record);
   }
 
   block(id: PackId): void {

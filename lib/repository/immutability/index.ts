@@ -31,5 +31,5 @@ export {
   type VersionInfo,
 } from './lockableStore.ts';
 export { openVersioned } from './openVersioned.ts';
-export { PointLocks, type PointLocksOptions } from './pointLocks.ts';
+export { PointLocks, type PointLocksOptions, packsAmong } from './pointLocks.ts';
 export { VersionedView } from './versionedView.ts';

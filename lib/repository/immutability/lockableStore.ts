@@ -49,6 +49,6 @@ export interface LockableStore extends BlobStore {
 export const lockedUntil = (name: string, where: string, { until, mode }: Lock): HoldfastError =>
   new HoldfastError(
     'conflict',
-    `The object ${name} in ${where} is ${mode === 'locked' ? 'immutable' : 'protected'} until ${until.toISOString()} and cannot be removed before. Nothing needs to be done: it goes when its time is over.`,
+    `${name} in ${where} is ${mode === 'locked' ? 'immutable' : 'protected'} until ${until.toISOString()} and cannot be removed before. Nothing needs to be done: it goes when its time is over.`,
     { target: name },
   );

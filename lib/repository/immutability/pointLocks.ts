@@ -4,13 +4,14 @@ import type { Chain } from '../chain.ts';
 import { missingObject } from '../damage.ts';
 import type { PointManifest } from '../manifest.ts';
 import { chainPrefix, DESCRIPTOR, manifestName, packName, parsePackName } from '../names.ts';
+import { storeTime } from '../storeTime.ts';
 import { dependenciesOf } from './dependencies.ts';
 import { type LockPlan, lockDate, planLocks } from './generation.ts';
 import type { LockableStore } from './lockableStore.ts';
 import { LockingMeta } from './lockingMeta.ts';
 
 /** Locks are set one request an object; so many at once. */
-const AT_ONCE = 8;
+const AT_ONCE = 32;
 
 export interface PointLocksOptions {
   readonly meta: LockableStore;
@@ -53,7 +54,73 @@ export class PointLocks {
     this.meta.lockNext(manifestName(chain.id, manifest.sequence), until);
     return { until, extended };
   }
+
+  /**
+   * Reads the lock of a committed point's manifest back, and sets it where its creation brought none (an answer that was lost, a
+   * service that took the lock and did not keep it). Throws `notConfigured` when it is not in force after that either.
+   */
+  async confirm(chain: Chain, manifest: PointManifest): Promise<Date> {
+    const { meta, retentionDays } = this.#options;
+    const name = manifestName(chain.id, manifest.sequence);
+    const until = lockDate(new Date(chain.createdAt), new Date(manifest.committedAt), retentionDays);
+    const now = await meta.lockOf(name);
+    if (now) return now.until;
+    await meta.extend(name, until);
+    const after = await meta.lockOf(name);
+    if (after) return after.until;
+    throw notInForce(name, meta.name, { until, so: 'The restore point exists and can be removed.' });
+  }
+
+  /** Until when a point cannot be removed; null when it can. By the store's clock, where ours says that the time is over. */
+  async heldUntil(chain: Pick<Chain, 'id'>, sequence: number): Promise<Date | null> {
+    const { meta, now } = this.#options;
+    const name = manifestName(chain.id, sequence);
+    const counts = await this.meta.stat(name);
+    if (!counts) return null;
+    for await (const { name: found, etag, lock } of meta.listVersions(name)) {
+      if (found !== name || etag !== counts.etag || !lock) continue;
+      if (lock.until > now() || lock.until > (await storeTime({ meta: this.meta }))) return lock.until;
+    }
+    return null;
+  }
+
+  /** All objects of a chain whose locks are in force, by the store's clock, and until when: a name each in memory. */
+  async lockedObjects(chain: Chain, signal?: AbortSignal): Promise<ReadonlyMap<string, Date>> {
+    const { meta, data } = this.#options;
+    const now = await storeTime({ meta: this.meta });
+    const locked = new Map<string, Date>();
+    // A generation has one date.
+    const dates = new Map<number, Date>();
+    for (const store of [meta, data]) {
+      for await (const { name, lock } of store.listLocks(chainPrefix(chain.id), { signal }))
+        if (lock && lock.until > now) {
+          const time = lock.until.getTime();
+          const date = dates.get(time) ?? lock.until;
+          dates.set(time, date);
+          locked.set(name, date);
+        }
+    }
+    return locked;
+  }
 }
+
+/** Whether any generation of a pack (named as `packName` does) is among objects. */
+export function packsAmong(objects: ReadonlyMap<string, unknown>): (pack: string) => boolean {
+  const packs = new Set<string>();
+  for (const name of objects.keys()) {
+    const pack = parsePackName(name);
+    const chain = /^chains\/([^/]+)\//.exec(name)?.[1];
+    if (pack && chain !== undefined) packs.add(packName(chain, pack.id));
+  }
+  return (pack) => packs.has(pack);
+}
+
+const notInForce = (name: string, store: string, { until, so }: { until: Date; so: string }): HoldfastError =>
+  new HoldfastError(
+    'notConfigured',
+    `The lock of ${name} in ${store} was accepted and is not in force until ${until.toISOString()}. ${so} Check that version-level immutability is on for this container.`,
+    { target: name },
+  );
 
 async function lockAll(
   store: LockableStore,
@@ -73,11 +140,7 @@ async function lockAll(
   const after = await plan(store, chain, needed, until, signal);
   const [open] = [...after.missing, ...after.extend];
   if (open === undefined) return before.extend.length;
-  throw new HoldfastError(
-    'notConfigured',
-    `The lock of ${open} in ${store.name} was accepted and is not in force until ${until.toISOString()}. The restore point was not committed. Check that version-level immutability is on for this container.`,
-    { target: open },
-  );
+  throw notInForce(open, store.name, { until, so: 'The restore point was not committed.' });
 }
 
 /** By listing: one request for thousands of objects, and what it says is what the store will do. */

@@ -7,7 +7,7 @@ import type { LockableStore, VersionInfo } from './lockableStore.ts';
 
 /**
  * A container with versions, seen as the repository left it: for each name the version that counts, whatever was put on top
- * of it, and also where it was removed by name. A name with one version, current, is taken as it is: opening it tells whether
+ * of it, and also where it was removed by name. What is replaced through it goes, unless it is locked. A name with one version, current, is taken as it is: opening it tells whether
  * it is authentic. Others are read whole and judged, which is slow and rare.
  */
 export class VersionedView implements BlobStore {
@@ -39,9 +39,12 @@ export class VersionedView implements BlobStore {
     const chosen = await this.#choose(versions, options);
     if (chosen?.etag !== etag) throw preconditionFailed(name, this.name);
     const there = versions.find(({ current }) => current);
-    return there
-      ? this.#store.replace(name, bytes, there.etag, options)
-      : this.#store.create(name, bytes, options);
+    const written = there
+      ? await this.#store.replace(name, bytes, there.etag, options)
+      : await this.#store.create(name, bytes, options);
+    // What is renewed every few minutes must not leave a version each time. A locked one stays, and loses.
+    await this.#store.removeVersion(name, chosen.version, options).catch(() => undefined);
+    return written;
   }
 
   async read(

@@ -10,7 +10,7 @@ import { type OpenRepository, type Repository, refuseOther } from '../repository
 import { withoutVersion, wrapWithKeyVault } from './keyVaultSlot.ts';
 import type { KeyWrapper } from './keyWrapper.ts';
 import { MAX_SLOTS, type Slot } from './slot.ts';
-import { unlock } from './unlock.ts';
+import { type Unlock, unlock } from './unlock.ts';
 
 /**
  * Changes of the key slots: each is one write of the descriptor (If-Match, counter up, authenticated anew), so a crash leaves
@@ -21,6 +21,8 @@ import { unlock } from './unlock.ts';
 export interface ChangeSlots extends OpenRepository {
   /** Cost of a password guess; tests lower it. */
   readonly scrypt?: ScryptCost | undefined;
+  /** Refuse, with `conflict`, a change after which this opens the repository no more. */
+  readonly mustOpen?: Unlock | undefined;
 }
 
 export interface SlotChange {
@@ -44,6 +46,10 @@ interface Opened {
   readonly by: Slot;
 }
 type Decision = { readonly slots: readonly Slot[]; readonly slot: Slot } | 'nothing';
+
+/** The repository as it is now, and as `slot` the one that the request's `unlock` opens. Changes nothing. */
+export const inspectSlots = (request: OpenRepository): Promise<SlotChange> =>
+  change(request, null, () => Promise.resolve('nothing'));
 
 /** Adds a slot. `alreadyExists` when another one has this id; the same material under it again is no change. */
 export function addSlot(
@@ -175,6 +181,7 @@ async function change(
       return { repository: repositoryOf(descriptor), changed: false, slot };
     }
     const next = { ...descriptor, counter: descriptor.counter + 1, slots: [...decision.slots] };
+    await refuseLockOut(request, next);
     const bytes = encodeDocument(keys.document, DESCRIPTOR, descriptorSchema.parse(next));
     const done = { repository: repositoryOf(next), changed: true, slot: decision.slot };
     try {
@@ -184,6 +191,20 @@ async function change(
       if (!isHoldfastError(error, 'preconditionFailed')) throw error;
       wrote = { bytes, done };
     }
+  }
+}
+
+async function refuseLockOut({ meta, mustOpen }: ChangeSlots, next: Descriptor): Promise<void> {
+  if (!mustOpen) return;
+  try {
+    await unlock(next, mustOpen, meta.name);
+  } catch (error) {
+    if (!isHoldfastError(error) || error.retryable) throw error;
+    throw new HoldfastError(
+      'conflict',
+      `Nothing was changed: with these key slots the service could not open the repository in ${meta.name} any more. Give it another way in first. (${error.message})`,
+      { target: meta.name, cause: error },
+    );
   }
 }
 

@@ -17,6 +17,7 @@ export {
   addSlot,
   type ChangeSlots,
   changePassword,
+  inspectSlots,
   removeSlot,
   rewrapSlot,
   type SlotChange,

@@ -64,7 +64,7 @@ async function byPassword(locked: Locked, password: string, where: string): Prom
   throw refused(
     'wrongPassword',
     where,
-    'has no password: open it with its Key Vault key, and add a password there if you want one.',
+    'has no password. Open it with its Key Vault key, and add a password there if you want one.',
   );
 }
 

@@ -7,8 +7,8 @@ import { type OpenRepository, openRepository, type Repository } from '../reposit
 export interface AdoptRepository extends OpenRepository {
   readonly installation: string;
   readonly now: Date;
-  /** Take the repository from the installation that owns it, which is fenced from then on. */
-  readonly takeOver?: boolean | undefined;
+  /** Take the repository from the installation that owns it (or from this one only), which is fenced from then on. */
+  readonly takeOver?: boolean | string | undefined;
   /** Make a lost descriptor again from a chain's copy of the key slots; a damaged one too. */
   readonly recover?: boolean | undefined;
 }

@@ -2,6 +2,7 @@ import type { RestorePoint } from '../../model/index.ts';
 import type { ChainIdentity } from '../chain.ts';
 import type { PointManifest } from '../manifest.ts';
 import type { RememberedRepository } from '../repository.ts';
+import type { PointState } from '../verify/pointState.ts';
 
 /** The highest number of a chain that is decided, and what decides it: remembered, so that an older state is noticed. */
 export interface ChainHead {
@@ -21,6 +22,8 @@ export interface PointFact {
   readonly chain: ChainFact;
   readonly point: RestorePoint;
   readonly manifest: PointManifest;
+  /** What was recorded since it was committed; null: nothing, or nothing that can be read. */
+  readonly state: PointState | null;
   /** The manifest's bytes, as a row keeps them. */
   readonly bytes: Buffer;
   readonly tag: string;

@@ -2,8 +2,17 @@ import type { Chain } from '../chain.ts';
 import type { CheckReport } from '../checkReport.ts';
 import { readClaim } from '../claim.ts';
 import { describePoint, encodeManifest, type PointManifest } from '../manifest.ts';
-import { chainPrefix, manifestName, mapName, parsePointName, sequenceOf, treeName } from '../names.ts';
+import {
+  chainPrefix,
+  manifestName,
+  mapName,
+  parsePointName,
+  sequenceOf,
+  stateName,
+  treeName,
+} from '../names.ts';
 import { readManifest, type StoredManifest } from '../points.ts';
+import { readPointState } from '../verify/pointState.ts';
 import type { CatalogWriter, ChainFact, ChainHead } from './catalogWriter.ts';
 
 /** What the listings of a chain say, before any object is read. */
@@ -14,6 +23,8 @@ interface Listing {
   readonly named: ReadonlySet<number>;
   /** Sizes of maps and trees, by name. */
   readonly sizes: ReadonlyMap<string, number>;
+  /** Numbers of which something was recorded after their commit. */
+  readonly states: ReadonlySet<number>;
 }
 
 export interface ScannedChain {
@@ -73,10 +84,14 @@ export async function scanChain(
     checkPresence(chain, manifest, listing, report);
     points.push(sequence);
     newest = manifest;
+    const state = listing.states.has(sequence)
+      ? await report.guard(() => readPointState(chain, sequence), [label])
+      : null;
     await writer.point({
       chain: fact,
       point: describePoint(manifest),
       manifest,
+      state: state ?? null,
       bytes: encodeManifest(manifest),
       tag,
       lastModified,
@@ -113,6 +128,7 @@ async function list({ id, repository }: Chain, signal?: AbortSignal): Promise<Li
   const claimed: number[] = [];
   const named = new Set<number>();
   const sizes = new Map<string, number>();
+  const states = new Set<number>();
   // Data first: a claim is written before the packs of its number, so what names a number has its claim in the later listing.
   for (const store of [repository.data, repository.meta]) {
     for await (const { name, size } of store.list(chainPrefix(id), { signal })) {
@@ -121,10 +137,11 @@ async function list({ id, repository }: Chain, signal?: AbortSignal): Promise<Li
       const point = parsePointName(name);
       if (point?.kind === 'manifest') decided.push(point.sequence);
       else if (point?.kind === 'session') claimed.push(point.sequence);
+      else if (sequence !== null && name === stateName(id, sequence)) states.add(sequence);
       else if (/\.(map|tree)$/.test(name)) sizes.set(name, size);
     }
   }
-  return { decided: decided.sort((a, b) => a - b), claimed, named, sizes };
+  return { decided: decided.sort((a, b) => a - b), claimed, named, sizes, states };
 }
 
 /** A number that objects name has a claim or a manifest: both are written before and stay. Else the manifest was lost. */

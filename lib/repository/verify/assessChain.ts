@@ -1,29 +1,29 @@
 import { nodesOf } from '../blockMap.ts';
 import { type Chain, NODE_PAGES, openChain } from '../chain.ts';
 import { CheckReport, type Finding } from '../checkReport.ts';
-import { SeenRecords } from '../checkWalk.ts';
 import { corruptObject } from '../damage.ts';
 import { inOrder, type SizedTask } from '../inOrder.ts';
 import type { PointManifest } from '../manifest.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { mapName, treeName } from '../names.ts';
 import { chainData } from '../openPoint.ts';
+import { pageRuns, RUN_BYTES } from '../pageRuns.ts';
 import { decidedSequences, readManifest } from '../points.ts';
 import type { Ref } from '../refs.ts';
 import type { Repository } from '../repository.ts';
+import { SeenRecords } from '../seenRecords.ts';
 import { TreeMap, Trees } from '../tree.ts';
 
 /** Whether a chain can be built upon. */
 export type ChainAssessment = 'sound' | { readonly damaged: readonly Finding[] };
 
-const PAGES_AT_ONCE = { bytes: 16 * 1024 * 1024, tasks: 16 };
-const PAGE_BYTES = 16 * 1024;
+const RUNS_AT_ONCE = { bytes: 16 * RUN_BYTES, tasks: 16 };
 
 /**
  * Looks at what the next backup of a chain builds on, before it is opened: the chain's document, its manifests, and of the
  * newest point the trees, nodes and pages. Packs are not read: a damaged pack is repaired within its chain, damaged metadata
  * is not, and the next backup then founds a new chain. The old one keeps what can be read of it. A few requests for each
- * manifest, node and page; bounded memory. `missingObject` from the store for the chain's own document means that there is
+ * manifest and node, one for each run of pages; bounded memory. `missingObject` from the store for the chain's own document means that there is
  * no chain yet: that is for the caller, who alone knows whether there should be one.
  */
 export async function assessChain(
@@ -62,7 +62,7 @@ async function assessPoint(
     );
     if (!map) continue;
     const tasks = pages(chain, map, { report, point, seen }, maps, signal);
-    for await (const done of inOrder(tasks, PAGES_AT_ONCE, signal)) void done;
+    for await (const done of inOrder(tasks, RUNS_AT_ONCE, signal)) void done;
   }
 }
 
@@ -77,9 +77,18 @@ async function* pages(
     const nodeRef = map.nodeRef(index);
     if (!nodeRef) continue;
     const refs = await report.guard(() => soundNode(chain, map, index, nodeRef, signal), point);
-    for (const ref of refs ?? []) {
-      if (!ref || !seen.add(mapName(chain.id, ref.object), ref.record)) continue;
-      yield { bytes: PAGE_BYTES, run: () => report.guard(() => maps.page(ref, signal), point) };
+    const fresh = (refs ?? []).filter(
+      (ref): ref is Ref => ref !== null && seen.add(mapName(chain.id, ref.object), ref.record),
+    );
+    for (const run of pageRuns(fresh)) {
+      yield {
+        bytes: RUN_BYTES,
+        run: () =>
+          report.guard(async () => {
+            for (const page of await maps.pages(run, signal))
+              await report.guard(async () => void page(), point);
+          }, point),
+      };
     }
   }
 }

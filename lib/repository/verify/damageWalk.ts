@@ -1,12 +1,12 @@
 import { blocksOf, nodesOf } from '../blockMap.ts';
 import { type Chain, NODE_PAGES } from '../chain.ts';
 import { damageIn } from '../checkContent.ts';
-import { SeenRecords } from '../checkWalk.ts';
 import type { PointManifest } from '../manifest.ts';
 import type { MapObjects } from '../mapObjects.ts';
 import { mapName, type PackId, packName, parseMapName, sequenceOf, treeName } from '../names.ts';
 import type { Page } from '../page.ts';
 import type { Ref } from '../refs.ts';
+import { SeenRecords } from '../seenRecords.ts';
 import { TreeMap, Trees } from '../tree.ts';
 import type { BadPack } from './badPacks.ts';
 import { coarsen, RunList } from './blockRuns.ts';
@@ -59,6 +59,8 @@ function wholly(object: string, span: number, present: number): Part {
  * those that can refer to a suspect are read at all: nothing refers to an object of a later session.
  */
 export class DamageWalk {
+  /** Suspected packs, by the name of generation 0, of which the points that were walked need a block. */
+  readonly needed = new Set<string>();
   readonly #chain: Chain;
   readonly #trees: Trees;
   readonly #maps: MapObjects;
@@ -186,6 +188,7 @@ export class DamageWalk {
   async #damageOf(pack: PackId, ordinal: number, signal?: AbortSignal): Promise<readonly string[]> {
     const name = packName(this.#chain.id, pack);
     const bad = this.#suspects.packs.get(name);
+    if (bad) this.needed.add(name);
     if (bad && (bad.ordinals === null || bad.ordinals.has(ordinal))) return [...bad.problems.keys()];
     const map = mapName(this.#chain.id, pack);
     if (!this.#suspects.metadata.has(map)) return [];

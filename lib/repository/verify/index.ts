@@ -26,6 +26,7 @@ export {
   type PointState,
   type ReadState,
   readPointState,
+  retentionOf,
   type StoredState,
   type WriteState,
   writePointState,

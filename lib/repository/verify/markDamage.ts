@@ -23,11 +23,23 @@ export interface MarkedDamage {
   readonly damaged: readonly DamagedPoint[];
   /** Points that were marked and can be read whole again. */
   readonly healed: readonly number[];
+  /** Counters of the states of both, where they could be written, for the catalog to remember. */
+  readonly counters: ReadonlyMap<number, number>;
+  /**
+   * Later generations of packs that are damaged, though every block that points need may be read elsewhere: `healChain`
+   * replaces them when it is told of them.
+   */
+  readonly spoiled: readonly string[];
   readonly findings: readonly Finding[];
 }
 
 export interface MarkDamage {
   readonly now: Date;
+  /**
+   * Counters of states, by number, that the caller remembers. A state that is older was put back: it is found as damage, and
+   * stays as it is, for a write would make it look like the newest.
+   */
+  readonly remembered?: ReadonlyMap<number, number> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -39,10 +51,10 @@ export interface MarkDamage {
 export async function markDamage(
   chain: Chain,
   suspected: Iterable<string>,
-  { now, signal }: MarkDamage,
+  { now, remembered, signal }: MarkDamage,
 ): Promise<MarkedDamage> {
   const report = new CheckReport();
-  const { decided, marked } = await survey(chain, report, signal);
+  const { decided, marked, states } = await survey(chain, report, { remembered, signal });
   const objects = new Set(suspected);
   for (const damage of marked.values())
     for (const disk of damage) for (const one of disk.objects) objects.add(one);
@@ -51,27 +63,51 @@ export async function markDamage(
   const walk = new DamageWalk(chain, maps, suspects);
   const damaged: DamagedPoint[] = [];
   const healed: number[] = [];
+  const counters = new Map<number, number>();
   for await (const manifest of pointsOf(chain, decided, report)) {
     const { sequence } = manifest;
+    if (remembered?.get(sequence) && !states.has(sequence)) {
+      await guardState(report, `${chain.id}/${sequence}`, () =>
+        readPointState(chain, sequence, { atLeast: remembered.get(sequence), signal }),
+      );
+    }
     const damage = await walk.point(manifest, undefined, signal);
     const point = `${chain.id}/${sequence}`;
     for (const disk of damage)
       for (const object of disk.objects) report.found(object, problemOf(suspects, object), [point]);
     if (damage.length === 0 && !marked.has(sequence)) continue;
-    const state = await report.guard(
-      () =>
-        writePointState(chain, sequence, (facts) => ({ ...facts, damage }), { now, signal }).catch(
-          gone(sequence),
-        ),
-      [point],
+    const atLeast = remembered?.get(sequence);
+    const state = await guardState(report, point, () =>
+      writePointState(chain, sequence, (facts) => ({ ...facts, damage }), { now, atLeast, signal }).catch(
+        gone(sequence),
+      ),
     );
+    if (state) counters.set(sequence, state.counter);
     if (damage.length > 0)
       damaged.push({ chain: chain.id, sequence, damage, counter: state?.counter ?? null });
     else healed.push(sequence);
   }
-  for (const { problems } of suspects.packs.values())
-    for (const [object, problem] of problems) report.found(object, problem);
-  return { damaged, healed, findings: report.result().findings };
+  const spoiled: string[] = [];
+  for (const [name, bad] of suspects.packs) {
+    for (const [object, problem] of bad.problems) report.found(object, problem);
+    if (!bad.spoiled || !walk.needed.has(name)) continue;
+    spoiled.push(bad.spoiled.name);
+    report.found(bad.spoiled.name, bad.spoiled.problem);
+  }
+  return { damaged, healed, counters, spoiled, findings: report.result().findings };
+}
+
+/** A state that is damaged, or older than what is remembered of it, is a finding. */
+async function guardState<T>(report: CheckReport, point: string, step: () => Promise<T>): Promise<T | null> {
+  return report.guard(async () => {
+    try {
+      return await step();
+    } catch (error) {
+      if (!isHoldfastError(error, 'repositoryMismatch')) throw error;
+      report.found(error.target ?? point, error.message, [point]);
+      return null;
+    }
+  }, [point]);
 }
 
 /** The point was removed meanwhile: nobody needs its state. */
@@ -88,24 +124,32 @@ interface Survey {
   readonly decided: readonly number[];
   /** Damage that states tell of, by number. */
   readonly marked: ReadonlyMap<number, readonly DiskDamage[]>;
+  /** Numbers that have a state. */
+  readonly states: ReadonlySet<number>;
 }
 
-async function survey(chain: Chain, report: CheckReport, signal?: AbortSignal): Promise<Survey> {
+async function survey(
+  chain: Chain,
+  report: CheckReport,
+  { remembered, signal }: Pick<MarkDamage, 'remembered' | 'signal'>,
+): Promise<Survey> {
   const decided: number[] = [];
   const marked = new Map<number, readonly DiskDamage[]>();
+  const states = new Set<number>();
   for await (const { name } of chain.repository.meta.list(pointsPrefix(chain.id), { signal })) {
     const found = parsePointName(name);
     if (!found) continue;
     const { sequence, kind } = found;
     if (kind === 'manifest') decided.push(sequence);
     if (kind !== 'state') continue;
-    const state = await report.guard(
-      () => readPointState(chain, sequence, { signal }),
-      [`${chain.id}/${sequence}`],
+    states.add(sequence);
+    const atLeast = remembered?.get(sequence);
+    const state = await guardState(report, `${chain.id}/${sequence}`, () =>
+      readPointState(chain, sequence, { atLeast, signal }),
     );
     if (state && state.damage.length > 0) marked.set(sequence, state.damage);
   }
-  return { decided, marked };
+  return { decided, marked, states };
 }
 
 /** The points among the numbers, one at a time in memory. */
@@ -152,7 +196,7 @@ function problemOf({ packs }: Suspects, object: string): string {
 }
 
 export interface LostBlocks {
-  /** Packs that states call damaged, by the name of generation 0, as they are now. */
+  /** Packs that states call damaged, and suspected ones, by the name of generation 0, as they are now. */
   readonly packs: ReadonlyMap<string, BadPack>;
   /** One block of a disk for each lost block of those packs, by `<pack> <ordinal>`: where it once was. */
   readonly lost: ReadonlyMap<string, LostBlock>;
@@ -160,11 +204,19 @@ export interface LostBlocks {
   readonly newest: number | null;
 }
 
-/** The blocks of packs that points need and that cannot be read, from what states say. Nothing is written. */
-export async function lostBlocks(chain: Chain, signal?: AbortSignal): Promise<LostBlocks> {
+/**
+ * The blocks of packs that points need and that cannot be read, from what states say. `suspected` are objects to look at
+ * besides. Nothing is written.
+ */
+export async function lostBlocks(
+  chain: Chain,
+  suspected: Iterable<string>,
+  signal?: AbortSignal,
+): Promise<LostBlocks> {
   const report = new CheckReport();
-  const { decided, marked } = await survey(chain, report, signal);
+  const { decided, marked } = await survey(chain, report, { signal });
   const objects = new Set([...marked.values()].flatMap((disks) => disks.flatMap((disk) => disk.objects)));
+  for (const object of suspected) objects.add(object);
   const maps = new MapObjects(chainData(chain));
   const suspects = await lookAt(chain, maps, objects, signal);
   const walk = new DamageWalk(chain, maps, suspects);

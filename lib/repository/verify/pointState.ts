@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import {
+  type CarriedRetention,
+  carriedRetentionSchema,
   chainIdSchema,
   HoldfastError,
   holdSchema,
   isHoldfastError,
-  pointRetentionSchema,
+  type PointRetention,
 } from '../../model/index.ts';
 import type { Chain } from '../chain.ts';
 import { createOnce, readIfThere } from '../createOnce.ts';
@@ -48,7 +50,7 @@ const stateSchema = z.strictObject({
   /** While it is there (and not past its end), the point stays. */
   hold: holdSchema.nullable(),
   /** Overrides the manifest's retention; null: the manifest's applies. */
-  retention: pointRetentionSchema.omit({ hold: true }).nullable(),
+  retention: carriedRetentionSchema.nullable(),
   /** Disks that cannot be read whole; empty: none is known. */
   damage: z.array(diskDamageSchema),
 });
@@ -64,6 +66,15 @@ export interface StoredState extends PointState {
 }
 
 export const NO_FACTS: PointFacts = { hold: null, retention: null, damage: [] };
+
+/** What a point says of its retention: its manifest, overridden by its state. */
+export function retentionOf(
+  manifest: { readonly retention: CarriedRetention | null },
+  state: Pick<PointState, 'hold' | 'retention'> | null,
+): PointRetention {
+  const carried = state?.retention ?? manifest.retention ?? { flags: [], rules: null, expiresAt: null };
+  return { ...carried, hold: state?.hold ?? null };
+}
 
 export interface ReadState {
   /**
@@ -83,14 +94,17 @@ export async function readPointState(
   const name = stateName(chain.id, sequence);
   const stored = await readIfThere(chain.repository.meta, name, signal);
   const state = stored && decode(chain, name, sequence, stored.bytes);
-  if ((state?.counter ?? 0) < atLeast) {
-    throw new HoldfastError(
-      'repositoryMismatch',
-      `The state of restore point ${chain.id}/${sequence} was rolled back from ${atLeast} to ${state?.counter ?? 'nothing'}: a hold or a retention may be lost. Set it anew.`,
-      { target: name },
-    );
-  }
+  refuseOlder(chain, sequence, state?.counter ?? 0, atLeast);
   return stored && state && { ...state, etag: stored.etag, tag: tagOf(stored.bytes) };
+}
+
+function refuseOlder(chain: Chain, sequence: number, counter: number, atLeast: number): void {
+  if (counter >= atLeast) return;
+  throw new HoldfastError(
+    'repositoryMismatch',
+    `The state of restore point ${chain.id}/${sequence} was rolled back from ${atLeast} to ${counter || 'nothing'}: a hold or a retention may be lost. Set it anew.`,
+    { target: stateName(chain.id, sequence) },
+  );
 }
 
 function decode(chain: Chain, name: string, sequence: number, bytes: Buffer): PointState {
@@ -106,6 +120,8 @@ export interface WriteState {
   readonly now: Date;
   /** The highest counter that the caller remembers: the new one is above it. */
   readonly above?: number | undefined;
+  /** What is stored must not be older than this counter: `repositoryMismatch`, as for `readPointState`. */
+  readonly atLeast?: number | undefined;
   /** A stored state that is not authentic: refuse (`corruptObject`, the default), or start from nothing, above `above`. */
   readonly unreadable?: 'refuse' | 'replace';
   readonly signal?: AbortSignal | undefined;
@@ -120,13 +136,14 @@ export async function writePointState(
   chain: Chain,
   sequence: number,
   change: (facts: PointFacts) => PointFacts,
-  { now, above = 0, unreadable = 'refuse', signal }: WriteState,
+  { now, above = 0, atLeast = 0, unreadable = 'refuse', signal }: WriteState,
 ): Promise<PointState | null> {
   const { meta } = chain.repository;
   const name = stateName(chain.id, sequence);
   for (;;) {
     const found = await readIfThere(meta, name, signal);
     const current = found && readable(() => decode(chain, name, sequence, found.bytes), unreadable);
+    refuseOlder(chain, sequence, current?.counter ?? 0, atLeast);
     const before: PointFacts = current
       ? { hold: current.hold, retention: current.retention, damage: current.damage }
       : NO_FACTS;

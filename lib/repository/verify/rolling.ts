@@ -2,7 +2,7 @@ import type { Clock } from '../../model/index.ts';
 import { type Chain, openChain } from '../chain.ts';
 import { chainIds, checkDocuments } from '../check.ts';
 import { checkChain } from '../checkChain.ts';
-import { damageIn, examinePack } from '../checkContent.ts';
+import { damageIn, examineHere, examinePack } from '../checkContent.ts';
 import { CheckReport, type Finding } from '../checkReport.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { mapName, packsPrefix, parsePackName, verifiedName } from '../names.ts';
@@ -28,11 +28,15 @@ export interface VerifyBudget {
   readonly bytes?: number | undefined;
 }
 
+/** Counters of the states of a chain's points, by number, that the caller remembers: `remembered` of `markDamage`. */
+export type RememberedStates = (chain: string) => Promise<ReadonlyMap<number, number>>;
+
 export interface RollingVerify {
   readonly clock: Clock;
   readonly budget: VerifyBudget;
   /** Leave out what was verified within so many milliseconds. */
   readonly freshMs?: number | undefined;
+  readonly remembered?: RememberedStates | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called after each pack object, in the order in which they are verified. */
   readonly onPack?: ((name: string) => void) | undefined;
@@ -41,6 +45,7 @@ export interface RollingVerify {
 export interface RollingResult {
   readonly findings: readonly Finding[];
   readonly damaged: readonly DamagedPoint[];
+  readonly spoiled: readonly string[];
   readonly packs: number;
   readonly blocks: number;
   readonly bytes: number;
@@ -91,6 +96,7 @@ class RollingRun {
   readonly #started: number;
   readonly #report = new CheckReport();
   readonly #damaged = new Map<string, DamagedPoint>();
+  readonly #spoiled = new Set<string>();
   #bytes = 0;
 
   constructor(repository: Repository, request: RollingVerify) {
@@ -112,7 +118,15 @@ class RollingRun {
 
   result(complete: boolean): RollingResult {
     const { findings, packs, blocks } = this.#report.result();
-    return { findings, damaged: [...this.#damaged.values()], packs, blocks, bytes: this.#bytes, complete };
+    return {
+      findings,
+      damaged: [...this.#damaged.values()],
+      spoiled: [...this.#spoiled],
+      packs,
+      blocks,
+      bytes: this.#bytes,
+      complete,
+    };
   }
 
   documents(chains: Iterable<string>): Promise<void> {
@@ -186,7 +200,13 @@ class RollingRun {
     };
     if (stretch.verified.cursor === null) {
       const structure = new CheckReport();
-      await checkChain(this.#repository, chain.id, 'structure', structure, signal);
+      await checkChain(
+        this.#repository,
+        chain.id,
+        { depth: 'structure', examiner: examineHere },
+        structure,
+        signal,
+      );
       for (const { object, problem, points } of structure.result().findings) {
         this.#report.found(object, problem, points);
         stretch.suspects.add(object);
@@ -225,11 +245,14 @@ class RollingRun {
   async #save(stretch: Stretch): Promise<boolean> {
     const { clock, signal } = this.#request;
     const { chain, suspects } = stretch;
-    const { findings, damaged } = await markDamage(chain, suspects, { now: clock.now(), signal });
+    const remembered = await this.#request.remembered?.(chain.id);
+    const marked = await markDamage(chain, suspects, { now: clock.now(), remembered, signal });
+    const { findings, damaged, spoiled } = marked;
     for (const { object, problem, points } of findings) {
       // What no point needs is garbage: its damage is nobody's.
-      if (points.length > 0) this.#report.found(object, problem, points);
+      if (points.length > 0 || spoiled.includes(object)) this.#report.found(object, problem, points);
     }
+    for (const name of spoiled) this.#spoiled.add(name);
     for (const point of damaged) this.#damaged.set(`${point.chain}/${point.sequence}`, point);
     suspects.clear();
     const { cursor, marks } = stretch.verified;

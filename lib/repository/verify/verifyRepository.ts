@@ -6,7 +6,7 @@ import { packsPrefix } from '../names.ts';
 import type { Repository } from '../repository.ts';
 import { type DamagedPoint, markDamage } from './markDamage.ts';
 import { readVerified, writeVerified } from './record.ts';
-import { type VerifyBudget, verifyRolling } from './rolling.ts';
+import { type RememberedStates, type VerifyBudget, verifyRolling } from './rolling.ts';
 
 export interface VerifyRepository {
   /**
@@ -20,6 +20,7 @@ export interface VerifyRepository {
   readonly budget?: VerifyBudget | undefined;
   /** Of `rolling`: leave out what was verified within so many milliseconds. */
   readonly freshMs?: number | undefined;
+  readonly remembered?: RememberedStates | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onPack?: ((name: string) => void) | undefined;
 }
@@ -28,6 +29,8 @@ export interface VerifyResult {
   readonly findings: readonly Finding[];
   /** The points that cannot be read whole, as their states now say. */
   readonly damaged: readonly DamagedPoint[];
+  /** Later generations of packs that are damaged: for `healChain`. */
+  readonly spoiled: readonly string[];
   /** Empty where only a part was looked at. */
   readonly garbage: readonly GarbageObject[];
   readonly packs: number;
@@ -45,9 +48,9 @@ export async function verifyRepository(
   repository: Repository,
   request: VerifyRepository,
 ): Promise<VerifyResult> {
-  const { depth, clock, signal, budget = {}, freshMs, onPack } = request;
+  const { depth, clock, signal, budget = {}, freshMs, remembered, onPack } = request;
   if (depth === 'rolling') {
-    const result = await verifyRolling(repository, { clock, budget, freshMs, signal, onPack });
+    const result = await verifyRolling(repository, { clock, budget, freshMs, remembered, signal, onPack });
     return { ...result, garbage: [] };
   }
   if (request.budget !== undefined) {
@@ -61,17 +64,20 @@ export async function verifyRepository(
   await checkOpenRepository(repository, depth, report, { chains, signal });
   const objects = report.result().findings.map(({ object }) => object);
   const damaged: DamagedPoint[] = [];
+  const spoiled: string[] = [];
   for (const id of chains) {
     const chain = await report.guard(() => openChain(repository, id));
     if (!chain) continue;
     const own = objects.filter((object) => object.startsWith(`chains/${id}/`));
-    const marked = await markDamage(chain, own, { now: clock.now(), signal });
+    const known = await remembered?.(id);
+    const marked = await markDamage(chain, own, { now: clock.now(), remembered: known, signal });
     damaged.push(...marked.damaged);
+    spoiled.push(...marked.spoiled);
     for (const { object, problem, points } of marked.findings)
       if (points.length > 0) report.found(object, problem, points);
     if (depth === 'content') await recordWhole(repository, id, started, signal);
   }
-  return { ...report.result(), damaged, complete: true };
+  return { ...report.result(), damaged, spoiled, complete: true };
 }
 
 /** All packs of a chain were verified since `at`. */

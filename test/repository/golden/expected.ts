@@ -16,6 +16,8 @@ export interface Expected {
     readonly voids: readonly { readonly sequence: number; readonly reason: string }[];
     readonly points: readonly {
       readonly sequence: number;
+      /** As the point carries it. */
+      readonly retention: unknown;
       readonly disks: readonly {
         readonly number: number;
         readonly uniqueId: string;

@@ -17,7 +17,7 @@ import {
   type Unlock,
   voidClaim,
 } from '../../../lib/repository/index.ts';
-import { Lab } from '../../datapath/lab.ts';
+import { Lab, RETENTION } from '../../datapath/lab.ts';
 import { ModelDisk, SECTOR } from '../../datapath/modelDisk.ts';
 import type { Expected } from './expected.ts';
 
@@ -101,6 +101,7 @@ export async function writeGolden(
         ],
         points: [...lab.truth].map(([sequence, snapshots]) => ({
           sequence,
+          retention: RETENTION,
           disks: [...snapshots].map(([uniqueId, { content }], number) => ({
             number,
             uniqueId,
