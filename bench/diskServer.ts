@@ -3,38 +3,20 @@
  * `x-ms-previous-snapshot-url`, Put Page into nothing. The images are held in memory: on Azure this work is not ours, and here it
  * takes its CPU from what is measured.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
 import type { Ranges } from './diskLists.ts';
 import type { Images } from './image.ts';
 import { answering, type LeanAnswer, type LeanRequest, serve } from './leanServer.ts';
-
-const PIECE = 1024 * 1024;
+import { SparseImage } from './sparseImage.ts';
 
 export interface DiskServerData extends Images {
   readonly sizeBytes: number;
 }
 
 const data = JSON.parse(process.argv[2] ?? '') as DiskServerData;
-const images: Readonly<Record<string, Buffer>> = {
-  '/first': load(data.first, data.lists.allocated.first),
-  '/next': load(data.next, data.lists.allocated.next),
+const images: Readonly<Record<string, SparseImage>> = {
+  '/first': new SparseImage(data.first, data.lists.allocated.first, data.spread),
+  '/next': new SparseImage(data.next, data.lists.allocated.next, data.spread),
 };
-
-/** What is not allocated is never touched, and takes no memory. */
-function load(path: string, allocated: Ranges): Buffer {
-  const image = Buffer.alloc(data.sizeBytes);
-  const file = openSync(path, 'r');
-  for (const [offset, length] of allocated) {
-    for (let at = offset; at < offset + length; ) {
-      const got = readSync(file, image, at, Math.min(64 * PIECE, offset + length - at), at);
-      if (got === 0) throw new Error(`The image ends at ${at}.`);
-      at += got;
-    }
-  }
-  closeSync(file);
-  return image;
-}
-
 const requests = { read: 0, list: 0, write: 0 };
 const bytes = { read: 0, write: 0 };
 
@@ -44,11 +26,7 @@ function rangeOf(request: LeanRequest): [from: number, to: number] {
   return [Number(from), Math.min(Number(to), data.sizeBytes - 1)];
 }
 
-function* pieces(image: Buffer, from: number, to: number): Generator<Buffer> {
-  for (let at = from; at <= to; at += PIECE) yield image.subarray(at, Math.min(at + PIECE, to + 1));
-}
-
-function sendRange(image: Buffer, request: LeanRequest): LeanAnswer {
+function sendRange(image: SparseImage, request: LeanRequest): LeanAnswer {
   const [from, to] = rangeOf(request);
   requests.read++;
   bytes.read += to - from + 1;
@@ -58,7 +36,7 @@ function sendRange(image: Buffer, request: LeanRequest): LeanAnswer {
       'content-range': `bytes ${from}-${to}/${data.sizeBytes}`,
       'content-type': 'application/octet-stream',
     },
-    body: { length: to - from + 1, pieces: pieces(image, from, to) },
+    body: { length: to - from + 1, pieces: image.pieces(from, to) },
   };
 }
 

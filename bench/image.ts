@@ -23,7 +23,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { type DiskLists, listsOf } from './diskLists.ts';
+import { type DiskLists, listsOf, type Ranges } from './diskLists.ts';
+import { spreadRanges } from './sparseImage.ts';
 
 const MiB = 1024 * 1024;
 const PAGE = 8192;
@@ -32,6 +33,28 @@ export interface Images {
   readonly first: string;
   readonly next: string;
   readonly lists: DiskLists;
+  /** The disk is so many times as large as the files, with their content spread over it. */
+  readonly spread: number;
+  /** What is allocated of the first file. */
+  readonly inFile: Ranges;
+}
+
+/** The same content on a disk that is `spread` times as large. */
+export function spreadOver({ first, next, lists, inFile }: Images, spread: number): Images {
+  const { sizeBytes, allocated, changed, cleared } = lists;
+  const of = (ranges: Ranges) => spreadRanges(ranges, spread);
+  return {
+    first,
+    next,
+    spread,
+    inFile,
+    lists: {
+      sizeBytes: sizeBytes * spread,
+      allocated: { first: of(allocated.first), next: of(allocated.next) },
+      changed: of(changed),
+      cleared: of(cleared),
+    },
+  };
 }
 
 export interface MakeImages {
@@ -184,11 +207,16 @@ export function makeImages({ folder, sizeBytes, sources }: MakeImages): Images {
 /** Opens two images; what is allocated and what differs is found by reading both, once. */
 export function openImages(first: string, next: string, keep: string): Images {
   if (statSync(first).size !== statSync(next).size) throw new Error('The two images differ in size.');
-  if (existsSync(keep)) return { first, next, lists: JSON.parse(readFileSync(keep, 'utf8')) as DiskLists };
-  const lists = listsOf(first, next);
+  const lists = existsSync(keep)
+    ? (JSON.parse(readFileSync(keep, 'utf8')) as DiskLists)
+    : keepLists(listsOf(first, next), keep);
+  return { first, next, lists, spread: 1, inFile: lists.allocated.first };
+}
+
+function keepLists(lists: DiskLists, keep: string): DiskLists {
   writeFileSync(`${keep}.part`, JSON.stringify(lists));
   renameSync(`${keep}.part`, keep);
-  return { first, next, lists };
+  return lists;
 }
 
 function fill(root: string, sizeBytes: number, sources: MakeImages['sources']): void {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { makeImages, openImages } from './image.ts';
+import { makeImages, openImages, spreadOver } from './image.ts';
 import { metadataCosts } from './metadata.ts';
 import { PEERS, type PeerName } from './peers.ts';
 import { printReport } from './report.ts';
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     size: { type: 'string', default: '4' },
     folder: { type: 'string' },
     block: { type: 'string' },
+    spread: { type: 'string', default: '1' },
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
     'no-metadata': { type: 'boolean', default: false },
@@ -29,6 +30,10 @@ const { values } = parseArgs({
 
 function peerNames(): PeerName[] {
   if (values.quick || !values.peers) return [];
+  if (values.spread !== '1')
+    throw new Error(
+      '--spread makes a disk that only the server knows: the peers, which read files, have no part in it.',
+    );
   return values.peers.split(',').map((name) => {
     const peer = PEERS.find((one) => one === name);
     if (!peer) throw new Error(`--peers knows ${PEERS.join(', ')}; "${name}" is none of them.`);
@@ -61,7 +66,7 @@ process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
 const report = await runBench({
-  images: images(),
+  images: spreadOver(images(), Number(values.spread)),
   scratch,
   peers: peerNames(),
   rounds: values.quick ? 1 : Number(values.runs),

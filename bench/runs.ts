@@ -193,7 +193,7 @@ export async function runBench(request: BenchRequest): Promise<BenchReport> {
   const limits: Limit[] = [];
   try {
     for (let round = 0; round < rounds; round++) {
-      limits.push(await findLimit(images.first, images.lists.allocated.first));
+      limits.push(await findLimit(images.first, images.inFile));
       await ours.fresh();
       keep('holdfast', 'full', await ours.run('full', false));
       await ours.fresh();
