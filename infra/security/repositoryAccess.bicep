@@ -7,13 +7,19 @@ param storageName string
 param containers string[]
 param keyVaultName string
 
+@description('Whether the containers keep versions that can be locked: setting a lock, and removing a version, are rights of owners.')
+param immutableVersions bool = false
+
 var roles = {
+  'Storage Blob Data Owner': 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
   'Storage Blob Data Contributor': 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
   // Signing for workers needs a key of the account's blob service; this gives that and no data.
   'Storage Blob Delegator': 'db58b8e5-c6ad-4a2a-8342-4190687cbf4a'
   'Key Vault Secrets User': '4633458b-17de-408a-874b-0445c86b69e6'
   'Key Vault Secrets Officer': 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 }
+
+var appRole = immutableVersions ? roles['Storage Blob Data Owner'] : roles['Storage Blob Data Contributor']
 
 resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
   name: storageName
@@ -37,11 +43,11 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' existing = {
 resource appOnContainer 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for (containerName, index) in containers: {
     scope: container[index]
-    name: guid(storage.id, containerName, principalId, roles['Storage Blob Data Contributor'])
+    name: guid(storage.id, containerName, principalId, appRole)
     properties: {
       principalId: principalId
       principalType: 'ServicePrincipal'
-      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles['Storage Blob Data Contributor'])
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', appRole)
     }
   }
 ]

@@ -1,5 +1,6 @@
 // The custom roles of one installation, each with what its part of the work calls and nothing else. None can list keys,
-// assign roles, or touch a VM that it protects.
+// assign roles, or touch a VM that it protects; but guest, which runs the scripts of policies in guests and is assigned only when
+// asked for.
 targetScope = 'subscription'
 
 @description('Makes the names unique: role names are unique in a tenant.')
@@ -16,7 +17,7 @@ resource protect 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, installationId, 'holdfast-protect')
   properties: {
     roleName: 'Holdfast Protect (${installationId})'
-    description: 'Reads machines and their disks, and makes, reads and removes snapshots of them.'
+    description: 'Reads machines and their disks, and makes, reads and removes snapshots and restore points of them.'
     type: 'CustomRole'
     assignableScopes: assignableScopes
     permissions: [
@@ -40,6 +41,15 @@ resource protect 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.Compute/snapshots/delete'
           'Microsoft.Compute/snapshots/beginGetAccess/action'
           'Microsoft.Compute/snapshots/endGetAccess/action'
+          'Microsoft.Compute/restorePointCollections/read'
+          'Microsoft.Compute/restorePointCollections/write'
+          'Microsoft.Compute/restorePointCollections/delete'
+          'Microsoft.Compute/restorePointCollections/restorePoints/read'
+          'Microsoft.Compute/restorePointCollections/restorePoints/write'
+          'Microsoft.Compute/restorePointCollections/restorePoints/delete'
+          'Microsoft.Compute/restorePointCollections/restorePoints/diskRestorePoints/read'
+          'Microsoft.Compute/restorePointCollections/restorePoints/diskRestorePoints/beginGetAccess/action'
+          'Microsoft.Compute/restorePointCollections/restorePoints/diskRestorePoints/endGetAccess/action'
           'Microsoft.Network/networkInterfaces/read'
           'Microsoft.Network/virtualNetworks/read'
           'Microsoft.Network/virtualNetworks/subnets/read'
@@ -180,7 +190,59 @@ resource restore 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
+// On the storage accounts that unmanaged disks are in: reads their page blobs, and makes and removes snapshots beside them.
+// Assigned with a condition (vhdAccess.bicep): what it deletes is a snapshot, never a blob. Adding a blob comes with making
+// snapshots; overwriting one does not.
+resource unmanagedDisks 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, installationId, 'holdfast-unmanaged-disks')
+  properties: {
+    roleName: 'Holdfast Unmanaged Disks (${installationId})'
+    description: 'Reads the page blobs of unmanaged disks, and makes and removes snapshots of them.'
+    type: 'CustomRole'
+    assignableScopes: assignableScopes
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action'
+        ]
+        notActions: []
+        dataActions: [
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'
+        ]
+        notDataActions: []
+      }
+    ]
+  }
+}
+
+// Where policies run scripts in guests, as root. Assigned nowhere unless guestSubscriptionIds says so.
+resource guest 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, installationId, 'holdfast-guest')
+  properties: {
+    roleName: 'Holdfast Guest (${installationId})'
+    description: 'Runs the scripts of backup policies in the guests of machines.'
+    type: 'CustomRole'
+    assignableScopes: assignableScopes
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Compute/virtualMachines/runCommands/read'
+          'Microsoft.Compute/virtualMachines/runCommands/write'
+          'Microsoft.Compute/virtualMachines/runCommands/delete'
+        ]
+        notActions: []
+        dataActions: []
+        notDataActions: []
+      }
+    ]
+  }
+}
+
+output guestName string = guest.name
 output protectName string = protect.name
 output workerName string = worker.name
 output placementName string = placement.name
 output restoreName string = restore.name
+output unmanagedDisksName string = unmanagedDisks.name

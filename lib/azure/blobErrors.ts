@@ -30,6 +30,9 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   OperationTimedOut: 'unavailable',
   InternalError: 'unavailable',
   ContainerBeingDeleted: 'unavailable',
+  // Of page blobs in premium accounts: one snapshot in ten minutes, a hundred in all.
+  SnapshotOperationRateExceeded: 'throttled',
+  SnapshotCountExceeded: 'quotaExceeded',
   InvalidRange: 'invalidInput',
 };
 
