@@ -8,6 +8,7 @@ import { type Context, printList } from '../context.ts';
 import { EXIT } from '../exitCodes.ts';
 import type { Column } from '../output.ts';
 import { ByteMeter } from './byteMeter.ts';
+import { ExamineThreads } from './examiner.ts';
 import { findContainers } from './location.ts';
 import { findUnlock, type RepositoryOptions } from './open.ts';
 import { ReadingStore } from './readingStore.ts';
@@ -45,13 +46,15 @@ export async function check(
   const unlock = await findUnlock(opening, options, context, around);
   const meter = new ByteMeter(context.stderr, context.clock, 'read', null);
   const onRead = (count: number) => meter.add(count);
+  const threads = new ExamineThreads(found.dataPlace, context.signal, onRead);
   const result = await checkRepository({
     meta: new ReadingStore(found.meta, onRead),
     data: new ReadingStore(found.data, onRead),
     unlock,
     depth,
+    examiner: threads.open,
     signal: context.signal,
-  });
+  }).finally(() => threads.close());
   meter.end();
   context.stderr.write(`${summary(result, depth)}\n`);
   if (context.format === 'json') context.stdout.write(`${JSON.stringify(result, null, 2)}\n`);

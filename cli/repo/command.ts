@@ -5,6 +5,7 @@ import type { Context } from '../context.ts';
 import { check } from './check.ts';
 import { type GcOptions, planGc, runGc } from './gc.ts';
 import { IMAGE_FORMATS } from './image.ts';
+import { repoKeysCommand } from './keys.ts';
 import { listDisks, listPoints } from './list.ts';
 import { openForReading, type RepositoryOptions } from './open.ts';
 import { printRescan } from './rescan.ts';
@@ -19,8 +20,8 @@ import type { RepoSurroundings } from './surroundings.ts';
  */
 export function repoCommand(parent: Command, context: Context, around: RepoSurroundings): void {
   const repo = parent.command('repo').description('work on a repository itself, without the service');
-  const add = (name: string, description: string): Command =>
-    repo
+  const addTo = (parent: Command, name: string, description: string): Command =>
+    parent
       .command(name)
       .description(description)
       .option(
@@ -29,6 +30,7 @@ export function repoCommand(parent: Command, context: Context, around: RepoSurro
       )
       .option('--data <location>', 'folder, or URL of the data container with SAS (HOLDFAST_REPOSITORY_DATA)')
       .option('--password-file <file>', 'file with the password (or HOLDFAST_REPOSITORY_PASSWORD)');
+  const add = (name: string, description: string): Command => addTo(repo, name, description);
 
   add('ls', 'list the restore points, or the disks of one')
     .argument('[point]', 'a restore point: <chain>/<sequence>', pointName)
@@ -80,6 +82,8 @@ export function repoCommand(parent: Command, context: Context, around: RepoSurro
     .option('--compact', 'also write packs anew of which less than half is needed')
     .option('--installation <name>', 'act for this installation (default: the owner in the repository)')
     .action((options: GcOptions) => (options.dryRun ? planGc : runGc)(options, context, around));
+
+  repoKeysCommand(repo.command('keys').description('the ways into the repository'), addTo, context, around);
 }
 
 function diskNumber(text: string): number {

@@ -10,6 +10,13 @@ export interface Containers {
   readonly data: BlobStore;
 }
 
+/** Where a container is: plain data, which another thread can open too. A URL has its SAS: a secret. */
+export type Place = { readonly folder: string } | { readonly url: string };
+
+export interface FoundContainers extends Containers {
+  readonly dataPlace: Place;
+}
+
 export interface LocationOptions {
   readonly repository?: string;
   readonly data?: string;
@@ -30,7 +37,7 @@ const isUrl = (text: string): boolean => /^https?:\/\//i.test(text);
 export async function findContainers(
   options: LocationOptions,
   { env, cwd }: RepoSurroundings,
-): Promise<Containers> {
+): Promise<FoundContainers> {
   const given = options.repository ?? env.HOLDFAST_REPOSITORY;
   const data = options.data ?? (options.repository === undefined ? env.HOLDFAST_REPOSITORY_DATA : undefined);
   if (!given) {
@@ -46,13 +53,13 @@ export async function findContainers(
         'A repository in storage has two containers: name the data container with --data (or HOLDFAST_REPOSITORY_DATA), with its SAS.',
       );
     }
-    return { meta: await container(given, cwd), data: await container(data, cwd) };
+    return withPlace(await container(given, cwd), await container(data, cwd));
   }
   const folder = resolve(cwd, given);
-  if (data) return { meta: await container(given, cwd), data: await container(data, cwd) };
+  if (data) return withPlace(await container(given, cwd), await container(data, cwd));
   for (const [meta, data] of PAIRS) {
     if ((await isFolder(join(folder, meta))) && (await isFolder(join(folder, data)))) {
-      return { meta: new FolderBlobStore(join(folder, meta)), data: new FolderBlobStore(join(folder, data)) };
+      return withPlace(inFolder(join(folder, meta)), inFolder(join(folder, data)));
     }
   }
   const names = PAIRS.map((pair) => pair.join(' and ')).join(', or ');
@@ -65,17 +72,30 @@ export async function findContainers(
   );
 }
 
+interface Opened {
+  readonly store: BlobStore;
+  readonly place: Place;
+}
+
+const inFolder = (folder: string): Opened => ({ store: new FolderBlobStore(folder), place: { folder } });
+
+const withPlace = (meta: Opened, data: Opened): FoundContainers => ({
+  meta: meta.store,
+  data: data.store,
+  dataPlace: data.place,
+});
+
 /** A container by its URL, or a folder. */
-async function container(given: string, cwd: string): Promise<BlobStore> {
+async function container(given: string, cwd: string): Promise<Opened> {
   if (!isUrl(given)) {
     const folder = resolve(cwd, given);
-    if (await isFolder(folder)) return new FolderBlobStore(folder);
+    if (await isFolder(folder)) return inFolder(folder);
     throw new HoldfastError('notFound', `There is no folder ${given}.`, { target: given });
   }
   if (!URL.canParse(given)) throw new HoldfastError('invalidInput', 'The URL of a container is malformed.');
   // The SDK takes a while to load: a local folder does without.
   const { AzureBlobStore } = await import('../../lib/azure/blobs.ts');
-  return AzureBlobStore.withSas(given);
+  return { store: AzureBlobStore.withSas(given), place: { url: given } };
 }
 
 async function isFolder(path: string): Promise<boolean> {

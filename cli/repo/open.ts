@@ -60,9 +60,17 @@ export async function openForWriting(
   context: Context,
   around: RepoSurroundings,
 ): Promise<Repository> {
+  return openRepository(await findWritable(options, context, around));
+}
+
+/** What changes the key slots works with: the containers, and what opens them. */
+export async function findWritable(
+  options: RepositoryOptions,
+  context: Context,
+  around: RepoSurroundings,
+): Promise<OpenRepository> {
   const containers = await findContainers(options, around);
-  const unlock = await findUnlock(containers, options, context, around);
-  return openRepository({ ...containers, unlock });
+  return { ...containers, unlock: await findUnlock(containers, options, context, around) };
 }
 
 /** Opens the repository; where its descriptor is lost or damaged, with the copy of the key slots that a chain carries. */

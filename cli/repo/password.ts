@@ -29,6 +29,32 @@ export async function givenPassword(
   return password;
 }
 
+const NEW_VARIABLE = 'HOLDFAST_REPOSITORY_NEW_PASSWORD';
+
+/** A password that is to open the repository from now on: in a file, in the environment, or typed twice. Never empty. */
+export async function newPassword(
+  file: string | undefined,
+  context: Context,
+  around: RepoSurroundings,
+): Promise<string> {
+  const given = file === undefined ? around.env[NEW_VARIABLE] : await givenPassword(file, around);
+  if (given) return given;
+  const { stdin } = around;
+  if (!stdin?.isTTY) {
+    throw new HoldfastError(
+      'notConfigured',
+      `Which new password? Give it with --new-password-file <file> or in ${NEW_VARIABLE}; on a terminal you are asked for it.`,
+    );
+  }
+  const first = await askHidden(stdin, context.stderr, 'New password: ', context.signal);
+  const again = await askHidden(stdin, context.stderr, 'The same again: ', context.signal);
+  if (first === again && first !== '') return first;
+  throw new HoldfastError(
+    'invalidInput',
+    first === '' ? 'The new password is empty.' : 'The two are not the same; nothing was changed.',
+  );
+}
+
 /** Asks for the password of an encrypted repository. `notConfigured` where nobody can be asked. */
 export async function askPassword(
   where: string,

@@ -6,6 +6,7 @@ import { corruptObject, decoding, missingObject } from './damage.ts';
 import { authenticateDocument, encodeDocument, readDocument } from './document.ts';
 import { slotsSchema } from './keySlots/slot.ts';
 import type { ChainKeys, SealingKey } from './keys.ts';
+import type { ChainData } from './mapObjects.ts';
 import { CHAINS, chainName } from './names.ts';
 import type { Repository } from './repository.ts';
 import { FORMAT_VERSION, KIND, openWhole, sealWhole } from './sealedObject.ts';
@@ -130,3 +131,12 @@ export async function* listChains(
     if (id !== undefined) yield id;
   }
 }
+
+/** What it takes to read the data objects of `chain`. */
+export const chainData = ({ id, keys, blockBytes, pageBlocks, repository }: Chain): ChainData => ({
+  id,
+  keys,
+  blockBytes,
+  pageBlocks,
+  data: repository.data,
+});

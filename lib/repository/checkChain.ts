@@ -1,5 +1,5 @@
 import type { HoldfastError } from '../model/index.ts';
-import { type Chain, openChain } from './chain.ts';
+import { type Chain, chainData, openChain } from './chain.ts';
 import { checkRecords, type OpenExaminer, type PackExaminer } from './checkContent.ts';
 import type { CheckDepth, CheckReport } from './checkReport.ts';
 import { DamageOfPoint, LiveObjects, type WalkContext, walkPoint } from './checkWalk.ts';
@@ -23,7 +23,6 @@ import {
   sequenceOf,
   verifiedName,
 } from './names.ts';
-import { chainData } from './openPoint.ts';
 import { holds, PackGenerations } from './packGenerations.ts';
 import { readManifest } from './points.ts';
 import type { Repository } from './repository.ts';

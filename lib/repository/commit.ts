@@ -1,11 +1,16 @@
-import type { CarriedRetention, LeftOutDisk, MachineConfiguration, MoveResult, RestorePoint } from '../model/index.ts';
+import type {
+  CarriedRetention,
+  LeftOutDisk,
+  MachineConfiguration,
+  MoveResult,
+  RestorePoint,
+} from '../model/index.ts';
 import { HoldfastError } from '../model/index.ts';
-import type { Chain } from './chain.ts';
+import { type Chain, chainData } from './chain.ts';
 import { type Claim, claimLost, holdClaim } from './claim.ts';
 import { type CommittedDisk, commitDisk, type DiskToCommit } from './commitDisk.ts';
 import { describePoint, type ManifestDisk, type PointManifest } from './manifest.ts';
 import { MapObjects } from './mapObjects.ts';
-import { chainData } from './openPoint.ts';
 import { decide, readManifest } from './points.ts';
 import { FORMAT_VERSION } from './sealedObject.ts';
 import { Trees } from './tree.ts';

@@ -13,6 +13,8 @@ export class MemoryBlobStore implements BlobStore {
   readonly name: string;
   readonly #now: () => Date;
   readonly #blobs = new Map<string, StoredBlob>();
+  /** The names in `#blobs`, sorted, so that a listing costs what it finds. */
+  readonly #names: string[] = [];
   #version = 0;
 
   constructor(name = 'memory', now: () => Date = () => new Date()) {
@@ -22,6 +24,7 @@ export class MemoryBlobStore implements BlobStore {
 
   #put(name: string, bytes: Uint8Array): BlobVersion {
     const blob = { bytes: Buffer.from(bytes), etag: `"${++this.#version}"`, lastModified: this.#now() };
+    if (!this.#blobs.has(name)) this.#names.splice(this.#placeOf(name), 0, name);
     this.#blobs.set(name, blob);
     return { etag: blob.etag, lastModified: blob.lastModified };
   }
@@ -68,7 +71,10 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async *list(prefix: string, options?: BlobCall): AsyncIterable<BlobInfo> {
-    for (const name of [...this.#blobs.keys()].filter((key) => key.startsWith(prefix)).sort()) {
+    const first = this.#placeOf(prefix);
+    let end = first;
+    while (this.#names[end]?.startsWith(prefix)) end++;
+    for (const name of this.#names.slice(first, end)) {
       options?.signal?.throwIfAborted();
       const blob = this.#blobs.get(name);
       if (blob) yield { name, size: blob.bytes.length, etag: blob.etag, lastModified: blob.lastModified };
@@ -81,6 +87,18 @@ export class MemoryBlobStore implements BlobStore {
     if (!blob) return;
     if (etag !== undefined && blob.etag !== etag) throw preconditionFailed(name, this.name);
     this.#blobs.delete(name);
+    this.#names.splice(this.#placeOf(name), 1);
+  }
+
+  /** Where a name is among the sorted ones, or would be. */
+  #placeOf(name: string): number {
+    let low = 0;
+    for (let high = this.#names.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if ((this.#names[middle] ?? '') < name) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }
 

@@ -1,9 +1,9 @@
 import { HoldfastError } from '../model/index.ts';
 import { type BlockMap, pagesOf } from './blockMap.ts';
 import { BlockReader, type DiskBlock } from './blockReader.ts';
-import type { Chain } from './chain.ts';
+import { type Chain, chainData } from './chain.ts';
 import type { ManifestDisk, PointManifest } from './manifest.ts';
-import { type ChainData, MapObjects } from './mapObjects.ts';
+import { MapObjects } from './mapObjects.ts';
 import { readPoint } from './points.ts';
 import { TreeMap, Trees } from './tree.ts';
 import type { DiskDamage } from './verify/pointState.ts';
@@ -28,15 +28,6 @@ export interface OpenDisk {
    */
   blocks(range?: { from: number; to: number }, signal?: AbortSignal): AsyncIterable<readonly DiskBlock[]>;
 }
-
-/** What it takes to read the data objects of `chain`. */
-export const chainData = ({ id, keys, blockBytes, pageBlocks, repository }: Chain): ChainData => ({
-  id,
-  keys,
-  blockBytes,
-  pageBlocks,
-  data: repository.data,
-});
 
 /**
  * Opens a restore point by its number (manifest read and authenticated) or by a manifest that was read before. Throws

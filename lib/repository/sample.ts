@@ -1,10 +1,9 @@
 import { type BlockIndex, blockIndex, type MoveResult } from '../model/index.ts';
 import { BlockReader } from './blockReader.ts';
-import type { Chain } from './chain.ts';
+import { type Chain, chainData } from './chain.ts';
 import { corruptObject } from './damage.ts';
 import { MapObjects } from './mapObjects.ts';
 import { type MapId, type PackId, parseMapName } from './names.ts';
-import { chainData } from './openPoint.ts';
 
 /** A block as the repository now has it: null when it is absent, which reads as zeros. */
 export interface SampledBlock {

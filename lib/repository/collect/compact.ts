@@ -1,12 +1,11 @@
 import { isHoldfastError, systemClock } from '../../model/index.ts';
 import { expandBlock } from '../blockCodec.ts';
 import { blockDigest } from '../blockDigest.ts';
-import type { Chain } from '../chain.ts';
+import { type Chain, chainData } from '../chain.ts';
 import { createOnce } from '../createOnce.ts';
 import { corruptObject, decoding } from '../damage.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { generationName, parsePackName } from '../names.ts';
-import { chainData } from '../openPoint.ts';
 import { holds, type PackAt, PackGenerations } from '../packGenerations.ts';
 import { RecordReader, RecordWriter } from '../recordObject.ts';
 import { KIND } from '../sealedObject.ts';

@@ -1,8 +1,7 @@
 import { isHoldfastError, KiB } from '../../model/index.ts';
-import type { Chain } from '../chain.ts';
+import { type Chain, chainData } from '../chain.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { generationName, packName } from '../names.ts';
-import { chainData } from '../openPoint.ts';
 import { readOwner } from '../owner.ts';
 import { holds, MAX_GENERATIONS, PackGenerations } from '../packGenerations.ts';
 import { TAG_BYTES } from '../sealedObject.ts';

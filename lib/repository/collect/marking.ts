@@ -1,11 +1,10 @@
 import { isHoldfastError } from '../../model/index.ts';
 import { nodesOf } from '../blockMap.ts';
-import type { Chain } from '../chain.ts';
+import { type Chain, chainData } from '../chain.ts';
 import { corruptObject } from '../damage.ts';
 import { inOrder, type SizedTask } from '../inOrder.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { mapName, treeName } from '../names.ts';
-import { chainData } from '../openPoint.ts';
 import type { Page } from '../page.ts';
 import { pageRuns, RUN_BYTES } from '../pageRuns.ts';
 import type { Ref } from '../refs.ts';

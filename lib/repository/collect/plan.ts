@@ -1,9 +1,8 @@
 import { isHoldfastError } from '../../model/index.ts';
-import type { Chain } from '../chain.ts';
+import { type Chain, chainData } from '../chain.ts';
 import { examinePack } from '../checkContent.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { generationName, packName, sequenceOf } from '../names.ts';
-import { chainData } from '../openPoint.ts';
 import { readOwner } from '../owner.ts';
 import { highestGeneration, holds, PackGenerations } from '../packGenerations.ts';
 import type { ListedPack } from './frozenList.ts';

@@ -1,9 +1,8 @@
 import { nodesOf } from '../blockMap.ts';
-import type { Chain } from '../chain.ts';
+import { type Chain, chainData } from '../chain.ts';
 import { inOrder, type SizedTask } from '../inOrder.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { mapName, type PackId, treeName } from '../names.ts';
-import { chainData } from '../openPoint.ts';
 import { holds, PackGenerations } from '../packGenerations.ts';
 import type { Page } from '../page.ts';
 import type { Ref } from '../refs.ts';

@@ -1,11 +1,10 @@
-import type { Chain } from '../chain.ts';
+import { type Chain, chainData } from '../chain.ts';
 import { CheckReport } from '../checkReport.ts';
 import { EnteredOnce, type Visitor, walkPoint } from '../checkWalk.ts';
 import { corruptObject } from '../damage.ts';
 import type { PointManifest } from '../manifest.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { chainName, DESCRIPTOR, mapName, type PackId, packName } from '../names.ts';
-import { chainData } from '../openPoint.ts';
 import { Trees } from '../tree.ts';
 
 /** The objects without which a restore point cannot be restored, but for its own manifest. */

@@ -1,12 +1,11 @@
 import { nodesOf } from '../blockMap.ts';
-import { type Chain, NODE_PAGES, openChain } from '../chain.ts';
+import { type Chain, chainData, NODE_PAGES, openChain } from '../chain.ts';
 import { CheckReport, type Finding } from '../checkReport.ts';
 import { corruptObject } from '../damage.ts';
 import { inOrder, type SizedTask } from '../inOrder.ts';
 import type { PointManifest } from '../manifest.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { mapName, treeName } from '../names.ts';
-import { chainData } from '../openPoint.ts';
 import { pageRuns, RUN_BYTES } from '../pageRuns.ts';
 import { decidedSequences, readManifest } from '../points.ts';
 import type { Ref } from '../refs.ts';

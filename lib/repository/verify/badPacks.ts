@@ -1,8 +1,7 @@
-import type { Chain } from '../chain.ts';
+import { type Chain, chainData } from '../chain.ts';
 import { damageIn, examinePack } from '../checkContent.ts';
 import type { MapObjects } from '../mapObjects.ts';
 import { generationName, generationsPrefix, type PackId, packName, parsePackName } from '../names.ts';
-import { chainData } from '../openPoint.ts';
 import { PackGenerations } from '../packGenerations.ts';
 
 /** What cannot be read of a pack, whatever generation is asked. */

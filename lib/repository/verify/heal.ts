@@ -1,13 +1,12 @@
 import { compressBlock } from '../blockCodec.ts';
 import { blocksOf } from '../blockMap.ts';
 import { BlockReader } from '../blockReader.ts';
-import type { Chain } from '../chain.ts';
-import { NODE_PAGES } from '../chain.ts';
+import { type Chain, chainData, NODE_PAGES } from '../chain.ts';
 import { damageIn, examinePack, readStoredBlock } from '../checkContent.ts';
 import { createOnce } from '../createOnce.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { generationName } from '../names.ts';
-import { chainData, openPoint } from '../openPoint.ts';
+import { openPoint } from '../openPoint.ts';
 import { MAX_GENERATIONS, type PackAt, PackGenerations } from '../packGenerations.ts';
 import { RecordWriter } from '../recordObject.ts';
 import { KIND } from '../sealedObject.ts';

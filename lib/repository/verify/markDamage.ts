@@ -1,10 +1,9 @@
 import { isHoldfastError } from '../../model/index.ts';
-import type { Chain } from '../chain.ts';
+import { type Chain, chainData } from '../chain.ts';
 import { CheckReport, type Finding } from '../checkReport.ts';
 import type { PointManifest } from '../manifest.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { packName, parseMapName, parsePackName, parsePointName, pointsPrefix } from '../names.ts';
-import { chainData } from '../openPoint.ts';
 import { readManifest } from '../points.ts';
 import { type BadPack, lookAtPack } from './badPacks.ts';
 import { DamageWalk, type LostBlock, type Suspects } from './damageWalk.ts';

@@ -1,12 +1,11 @@
 import type { Clock } from '../../model/index.ts';
-import { type Chain, openChain } from '../chain.ts';
+import { type Chain, chainData, openChain } from '../chain.ts';
 import { chainIds, checkDocuments } from '../check.ts';
 import { checkChain } from '../checkChain.ts';
 import { damageIn, examineHere, examinePack } from '../checkContent.ts';
 import { CheckReport, type Finding } from '../checkReport.ts';
 import { MapObjects } from '../mapObjects.ts';
 import { mapName, packsPrefix, parsePackName, verifiedName } from '../names.ts';
-import { chainData } from '../openPoint.ts';
 import { PackGenerations } from '../packGenerations.ts';
 import type { Repository } from '../repository.ts';
 import { type DamagedPoint, markDamage } from './markDamage.ts';
