@@ -1,56 +1,53 @@
-import { z } from 'zod';
-import { HoldfastError, type Policy, policyIdSchema, policySchema } from '../lib/model/index.ts';
-import { checkCalendar, nextCalendarSlots } from '../lib/schedule/index.ts';
-import { requestPolicyRun } from '../lib/sessions/index.ts';
-import { accepted, type Call, ok, route } from './http.ts';
-import { showSession } from './sessions.ts';
+import type { Policy } from '../lib/model/index.ts';
+import { nextCalendarSlots } from '../lib/schedule/index.ts';
+import { calendarIn, findPolicy, patchPolicy, putPolicy, removePolicy } from '../lib/sessions/index.ts';
+import { type Call, ok, route } from './http.ts';
+import { documentOf, exported, exportFormat, policyIdOf } from './policyDocuments.ts';
 
 const NEXT_SLOTS = 5;
 
-const isObject = (body: unknown): body is object => typeof body === 'object' && body !== null;
-
-function idOf({ params }: Call): string {
-  const parsed = policyIdSchema.safeParse(params['id']);
-  if (parsed.success) return parsed.data;
-  const why = parsed.error.issues[0]?.message;
-  throw new HoldfastError('invalidInput', `"${params['id']}" cannot be the id of a policy: ${why}.`, {
-    target: 'id',
-  });
+interface Stored {
+  readonly value: Policy;
+  readonly etag: string;
 }
 
-async function needPolicy(call: Call): Promise<{ value: Policy; etag: string }> {
-  const found = await call.installation.catalog.policies.get(idOf(call));
-  if (found) return found;
-  throw new HoldfastError('notFound', `There is no policy ${call.params['id']}.`, { target: 'id' });
+/** A policy with what it comes to: its next slots. One in the time of regions shows those of the installation's own. */
+function shown({ value: policy, etag }: Stored, { installation: { clock, settings } }: Call) {
+  const calendar = calendarIn(policy, settings.HOLDFAST_LOCATION);
+  const next = calendar && policy.enabled ? nextCalendarSlots(calendar, clock.now(), NEXT_SLOTS) : [];
+  return { ...policy, nextSlots: next.map(({ at }) => at.toISOString()), etag };
 }
 
-function shown(policy: Policy, now: Date) {
-  const { calendar, enabled } = policy;
-  const next =
-    calendar && enabled ? nextCalendarSlots(calendar, now, NEXT_SLOTS).map(({ at }) => at.toISOString()) : [];
-  return { ...policy, nextSlots: next };
-}
+export const showPolicy = (call: Call, stored: Stored) => ({
+  ...ok(shown(stored, call)),
+  headers: { ETag: stored.etag },
+});
 
-/** GET policies. */
+/** GET policies: all; with `format`, as a document that an import takes. */
 route({
   name: 'listPolicies',
   methods: ['GET'],
   path: 'policies',
   caller: 'function',
-  async handle({ installation: { catalog, clock } }) {
-    return ok({ value: (await catalog.policies.list()).map(({ value }) => shown(value, clock.now())) });
+  async handle(call) {
+    const policies = await call.installation.catalog.policies.list();
+    const format = exportFormat(call);
+    return format
+      ? exported({ policies: policies.map(({ value }) => value) }, format)
+      : ok({ value: policies.map((one) => shown(one, call)) });
   },
 });
 
-/** GET policies/{id}, with its etag. */
+/** GET policies/{id}, with its etag; with `format`, as a document without what is derived. */
 route({
   name: 'getPolicy',
   methods: ['GET'],
   path: 'policies/{id}',
   caller: 'function',
   async handle(call) {
-    const { value, etag } = await needPolicy(call);
-    return { ...ok(shown(value, call.installation.clock.now())), headers: { ETag: etag } };
+    const found = await findPolicy(call.installation, policyIdOf(call));
+    const format = exportFormat(call);
+    return format ? exported(found.value, format) : showPolicy(call, found);
   },
 });
 
@@ -61,35 +58,38 @@ route({
   path: 'policies/{id}',
   caller: 'function',
   async handle(call) {
-    const id = idOf(call);
-    const { policies } = call.installation.catalog;
-    const policy = await call.body(
-      z.preprocess((body) => (isObject(body) ? { id, ...body } : body), policySchema),
-    );
-    if (policy.id !== id)
-      throw new HoldfastError('invalidInput', `The body's id is ${policy.id}, the URL's is ${id}.`, {
-        target: 'id',
-      });
-    if (policy.calendar) checkCalendar(policy.calendar);
-    const ifMatch = call.request.headers.get('if-match');
     const onlyNew = call.request.headers.get('if-none-match') === '*';
-    const { value, etag } = await policies.put(policy, onlyNew ? null : (ifMatch ?? undefined));
-    return { ...ok(shown(value, call.installation.clock.now())), headers: { ETag: etag } };
+    const version = onlyNew ? null : ifMatchOf(call);
+    const document = await documentOf(call);
+    return showPolicy(call, await putPolicy(call.installation, policyIdOf(call), document, version));
   },
 });
 
-/** POST policies/{id}/start: runs the policy now, beside its schedule. */
+/** PATCH policies/{id}: a JSON merge patch; with If-Match only of that version. */
 route({
-  name: 'startPolicy',
-  methods: ['POST'],
-  path: 'policies/{id}/start',
+  name: 'patchPolicy',
+  methods: ['PATCH'],
+  path: 'policies/{id}',
   caller: 'function',
   async handle(call) {
-    const { installation, instances, request } = call;
-    const { value } = await needPolicy(call);
-    return accepted(
-      request,
-      await showSession(installation, await requestPolicyRun(installation, instances, value, null)),
-    );
+    const patch = await documentOf(call);
+    return showPolicy(call, await patchPolicy(call.installation, policyIdOf(call), patch, ifMatchOf(call)));
   },
 });
+
+/** DELETE policies/{id}: its restore points stay for as long as they say themselves. */
+route({
+  name: 'deletePolicy',
+  methods: ['DELETE'],
+  path: 'policies/{id}',
+  caller: 'function',
+  async handle(call) {
+    await removePolicy(call.installation, policyIdOf(call), ifMatchOf(call));
+    return { status: 204 };
+  },
+});
+
+function ifMatchOf({ request }: Call): string | undefined {
+  const etag = request.headers.get('if-match');
+  return etag === null || etag === '*' ? undefined : etag;
+}
