@@ -1,14 +1,14 @@
 /**
  * The house rules of docs/architecture.md, held by a machine:
  *
- *   model <- schedule, chain <- repository <- datapath <- azure, catalog, workers, telemetry
+ *   model <- schedule, chain, scope, cost <- repository <- datapath <- azure, catalog, workers, telemetry
  *         <- installation <- sessions <- activities <- orchestrators (names only) <- functions
  *
  * cli, worker, local and bench are programs: they use lib, and nobody imports them.
  */
 const LAYERS = [
   ['lib/model'],
-  ['lib/schedule', 'lib/chain'],
+  ['lib/schedule', 'lib/chain', 'lib/scope', 'lib/cost'],
   ['lib/repository'],
   ['lib/datapath'],
   ['lib/azure', 'lib/catalog', 'lib/workers', 'lib/telemetry'],
@@ -83,16 +83,16 @@ module.exports = {
     },
     {
       name: 'pure-rooms-stay-pure',
-      comment: 'model, schedule and chain decide; they touch neither the disk nor the network.',
+      comment: 'model, schedule, chain, scope and cost decide; they touch neither the disk nor the network.',
       severity: 'error',
-      from: { path: '^lib/(model|schedule|chain)/' },
+      from: { path: '^lib/(model|schedule|chain|scope|cost)/' },
       to: { path: '^(node_modules/(@azure|undici|durable-functions))' },
     },
     {
       name: 'pure-rooms-use-no-io',
-      comment: 'model, schedule and chain decide; they touch neither the disk nor the network.',
+      comment: 'model, schedule, chain, scope and cost decide; they touch neither the disk nor the network.',
       severity: 'error',
-      from: { path: '^lib/(model|schedule|chain)/' },
+      from: { path: '^lib/(model|schedule|chain|scope|cost)/' },
       to: {
         dependencyTypes: ['core'],
         path: '^(node:)?(fs|net|tls|http|https|child_process|worker_threads|dns)',

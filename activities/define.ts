@@ -3,7 +3,7 @@ import * as df from 'durable-functions';
 import { z } from 'zod';
 import { type Installation, openInstallation } from '../lib/installation/index.ts';
 import { type Failure, sessionIdSchema, toFailure } from '../lib/model/index.ts';
-import type { Instances } from '../lib/sessions/index.ts';
+import { type Instances, withThrottling } from '../lib/sessions/index.ts';
 import { redact } from '../lib/telemetry/index.ts';
 import { durableInstances } from './instances.ts';
 import type { ActivityInput, ActivityName, ActivityResult, Outcome } from './names.ts';
@@ -36,7 +36,9 @@ export function activity<N extends ActivityName>(
 ): Activity {
   const perform = async (work: Work, given: unknown): Promise<Outcome<ActivityResult<N>>> => {
     try {
-      return { ok: true, value: await handle(work, input.parse(given)) };
+      const parsed = input.parse(given);
+      const value = await withThrottling(work.installation, parsed.sessionId, () => handle(work, parsed));
+      return { ok: true, value };
     } catch (error) {
       return failed(error);
     }

@@ -16,19 +16,27 @@ import { openRestore } from './openRestore.ts';
 import { openSession } from './openSession.ts';
 import { readChanges } from './readChanges.ts';
 import { releaseGrants } from './releaseGrants.ts';
+import { removeAsked } from './removeAsked.ts';
 import { removeExpired } from './removeExpired.ts';
 import { rescanAll } from './rescanAll.ts';
 import { restoreShards } from './restoreShards.ts';
 import { snapshotDisk } from './snapshotDisk.ts';
+import { startGuestScript } from './startGuestScript.ts';
+import { startRestorePoint } from './startRestorePoint.ts';
 import { startRetention } from './startRetention.ts';
+import { tendSome } from './tendSome.ts';
 import { uploadShard } from './uploadShard.ts';
 import { verifySome } from './verifySome.ts';
 import { watchDisks } from './watchDisks.ts';
+import { watchGuestScript } from './watchGuestScript.ts';
+import { watchRestorePoint } from './watchRestorePoint.ts';
 import { watchSnapshots } from './watchSnapshots.ts';
+import { watchTaken } from './watchTaken.ts';
 import { watchWorker } from './watchWorker.ts';
 
 /** All activities, for registration. */
 export const activities: readonly Activity[] = [
+  removeAsked,
   removeExpired,
   archivePoint,
   backUpMachines,
@@ -51,9 +59,15 @@ export const activities: readonly Activity[] = [
   releaseGrants,
   restoreShards,
   snapshotDisk,
+  startGuestScript,
+  startRestorePoint,
   startRetention,
+  tendSome,
   uploadShard,
   watchDisks,
+  watchGuestScript,
+  watchRestorePoint,
   watchSnapshots,
+  watchTaken,
   watchWorker,
 ];

@@ -16,13 +16,20 @@ export type Outcome<T> =
 
 /** The answer of an activity that looks whether something has happened. */
 export type Look<T> =
-  | { readonly done: false; readonly what: string }
+  /** `until`: nothing will happen before. */
+  | { readonly done: false; readonly what: string; readonly until?: string }
   | { readonly done: true; readonly value: T };
 
 export interface OpenedSession {
   readonly disks: readonly number[];
   /** Decided from the policy: who moves the data. With `auto` the plan decides. */
   readonly mover: 'worker' | 'inline' | 'auto';
+  /** `snapshot`: the session ends with its snapshots. */
+  readonly makes: 'snapshot' | 'backup';
+  /** Scripts run in the guest around the snapshots. */
+  readonly guest?: boolean;
+  /** A VM restore point is tried in the place of snapshots. */
+  readonly moment?: boolean;
 }
 
 export interface SnapshotSet {
@@ -42,12 +49,20 @@ export interface CommittedPoint {
   readonly readReasons: readonly ReadReason[];
 }
 
+type GuestScript = OfSession & { readonly set: number; readonly stage: 'before' | 'after' };
+
 type Nothing = null;
 
 /** Name -> [input, result]. */
 export interface Activities {
   openSession: [OfSession, OpenedSession];
   snapshotDisk: [OfSession & { readonly set: number; readonly disk: number }, Nothing];
+  startGuestScript: [GuestScript, Nothing];
+  watchGuestScript: [GuestScript, Look<Nothing>];
+  /** Done when the moment of each snapshot of the set is taken. */
+  watchTaken: [OfSession & { readonly set: number }, Look<Nothing>];
+  startRestorePoint: [OfSession & { readonly set: number }, Nothing];
+  watchRestorePoint: [OfSession & { readonly set: number }, Look<{ readonly taken: boolean }>];
   watchSnapshots: [OfSession & { readonly set: number; readonly final: boolean }, Look<SnapshotSet>];
   /** Removes a set that came out wrong and looks at the machine anew. */
   discardSnapshots: [OfSession & { readonly set: number }, { readonly disks: readonly number[] }];
@@ -73,6 +88,9 @@ export interface Activities {
   verifySome: [OfSession, Look<null>];
   collectSome: [OfSession, Look<null>];
   rescanAll: [OfSession, Nothing];
+  /** Removes some of what a person wants gone. */
+  removeAsked: [OfSession, Look<null>];
+  tendSome: [OfSession, Look<null>];
   openPolicyRun: [OfSession, { readonly machines: number }];
   backUpMachines: [OfSession, Look<Nothing>];
   releaseGrants: [OfSession, Nothing];

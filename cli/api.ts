@@ -7,7 +7,12 @@ const TIMEOUT_MS = 60_000;
 const ATTEMPTS = 3;
 
 const errorSchema = z.object({
-  error: z.object({ code: z.string(), message: z.string(), target: z.string().optional() }),
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    target: z.string().optional(),
+    details: z.array(z.object({ target: z.string(), message: z.string() })).optional(),
+  }),
 });
 const pageSchema = z.object({ value: z.array(z.unknown()), nextLink: z.string().optional() });
 
@@ -17,8 +22,14 @@ export interface ApiClient {
   list<T>(path: string, item: z.ZodType<T>, query?: Query, limit?: number): Promise<T[]>;
   /** Sent once: a POST that was lost on the way is for the caller to look after. */
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>;
+  /** Creates or replaces. Sent once. */
+  put<T>(path: string, body: unknown, schema: z.ZodType<T>, condition?: Condition): Promise<T>;
+  /** Sent once, as a POST. */
+  delete<T>(path: string, schema: z.ZodType<T>, query?: Query): Promise<T>;
 }
 export type Query = Readonly<Record<string, string | undefined>>;
+/** A write that counts only for one version of a resource (its etag), or only if there is none. */
+export type Condition = { readonly 'if-match': string } | { readonly 'if-none-match': '*' };
 
 /** A client of Holdfast's API. Every failure is a `HoldfastError`; reads are retried when the service is away or busy. */
 export function createApiClient(connection: Connection, clock: Clock, signal?: AbortSignal): ApiClient {
@@ -30,10 +41,10 @@ export function createApiClient(connection: Connection, clock: Clock, signal?: A
     return url;
   };
 
-  async function send(method: string, url: URL, body?: unknown): Promise<unknown> {
+  async function send(method: string, url: URL, body?: unknown, condition?: Condition): Promise<unknown> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await sendOnce(method, url, body);
+        return await sendOnce(method, url, body, condition);
       } catch (error) {
         const again = error instanceof HoldfastError && error.retryable && method === 'GET';
         if (!again || attempt >= ATTEMPTS || signal?.aborted) throw error;
@@ -42,7 +53,12 @@ export function createApiClient(connection: Connection, clock: Clock, signal?: A
     }
   }
 
-  async function sendOnce(method: string, url: URL, body: unknown): Promise<unknown> {
+  async function sendOnce(
+    method: string,
+    url: URL,
+    body: unknown,
+    condition: Condition | undefined,
+  ): Promise<unknown> {
     const timeout = AbortSignal.timeout(TIMEOUT_MS);
     let response: Response;
     let text: string;
@@ -53,6 +69,7 @@ export function createApiClient(connection: Connection, clock: Clock, signal?: A
           accept: 'application/json',
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(connection.key === undefined ? {} : { 'x-functions-key': connection.key }),
+          ...condition,
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
@@ -90,6 +107,9 @@ export function createApiClient(connection: Connection, clock: Clock, signal?: A
       return items.slice(0, limit);
     },
     post: async (path, body, schema) => read(schema, await send('POST', address(path), body), path),
+    put: async (path, body, schema, condition) =>
+      read(schema, await send('PUT', address(path), body, condition), path),
+    delete: async (path, schema, query) => read(schema, await send('DELETE', address(path, query)), path),
   };
 }
 
@@ -130,7 +150,11 @@ function errorOf(status: number, json: unknown, connection: Connection, path: st
   const parsed = errorSchema.safeParse(json);
   const byStatus = BY_STATUS[status] ?? 'internal';
   if (parsed.success) {
-    const { code, message, target } = parsed.data.error;
+    const { code, target, details = [] } = parsed.data.error;
+    const message = [
+      parsed.data.error.message,
+      ...details.map((one) => `  ${one.target}: ${one.message}`),
+    ].join('\n');
     const known = ERROR_CODES.find((known) => known.toLowerCase() === code.toLowerCase()) ?? byStatus;
     return new HoldfastError(known, message, target === undefined ? {} : { target });
   }

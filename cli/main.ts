@@ -3,13 +3,17 @@ import { type Clock, isHoldfastError, systemClock } from '../lib/model/index.ts'
 import packageJson from '../package.json' with { type: 'json' };
 import { type ApiClient, createApiClient } from './api.ts';
 import { backupCommand } from './commands/backup.ts';
+import { pricesCommand } from './commands/estimate.ts';
 import { machineCommand } from './commands/machine.ts';
 import { choice } from './commands/options.ts';
+import { overviewCommand } from './commands/overview.ts';
 import { pointCommand } from './commands/point.ts';
 import { policyCommand } from './commands/policy.ts';
 import { repositoryCommand } from './commands/repository.ts';
 import { restoreCommand } from './commands/restore.ts';
+import { retentionCommand } from './commands/retention.ts';
 import { sessionCommand } from './commands/session.ts';
+import { snapshotCommand } from './commands/snapshot.ts';
 import { findConnection } from './connection.ts';
 import type { Context } from './context.ts';
 import { EXIT, type ExitCode, exitCodeOfError } from './exitCodes.ts';
@@ -53,23 +57,27 @@ export async function runCli(argv: readonly string[], around: Surroundings): Pro
     .exitOverride()
     .hook('preAction', (program, action) => {
       // What stands behind the verb wins over what stands before it.
-      for (const command of [program, action.parent, action]) {
+      for (const command of lineOf(program, action)) {
         const given = takeGlobalOptions(command);
         context.format = given.output ?? context.format;
         url = given.url ?? url;
       }
     });
   for (const add of [
+    overviewCommand,
     machineCommand,
     backupCommand,
     pointCommand,
+    snapshotCommand,
     restoreCommand,
     sessionCommand,
-    policyCommand,
     repositoryCommand,
+    retentionCommand,
   ]) {
     add(program, context);
   }
+  policyCommand(program, context, around);
+  pricesCommand(program, context, around);
   repoCommand(program, context, around);
   try {
     everywhere(program);
@@ -88,9 +96,18 @@ interface GlobalOptions {
 /** The global options may stand before the noun, before the verb and behind it, where people type them. */
 function everywhere(program: Command): void {
   for (const noun of program.commands) {
-    for (const command of [noun, ...noun.commands]) addGlobalOptions(command, noun.name() !== 'repo');
+    for (const command of withInner(noun)) addGlobalOptions(command, noun.name() !== 'repo');
   }
   addGlobalOptions(program, true);
+}
+
+const withInner = (command: Command): Command[] => [command, ...command.commands.flatMap(withInner)];
+
+/** The commands from the program to the action: some nouns have a noun of their own (`repo keys list`). */
+function lineOf(program: Command, action: Command): Command[] {
+  const line: Command[] = [];
+  for (let one: Command | null = action; one && one !== program; one = one.parent) line.unshift(one);
+  return [program, ...line];
 }
 
 /** A command that has its own --output keeps it. Without the service there is no address. */

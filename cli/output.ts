@@ -1,5 +1,7 @@
-/** How data is written to stdout: a table for people; json, jsonl and tsv for programs. */
-export const FORMATS = ['table', 'json', 'jsonl', 'tsv'] as const;
+import { csvLine } from '../lib/model/index.ts';
+
+/** How data is written to stdout: a table for people, csv for spreadsheets; json, jsonl and tsv for programs. */
+export const FORMATS = ['table', 'json', 'jsonl', 'tsv', 'csv'] as const;
 export type Format = (typeof FORMATS)[number];
 
 /** A column of a table. `value` is what programs get; `show` is what people see, where that differs. */
@@ -19,7 +21,7 @@ const STYLES: Readonly<Record<string, string>> = {
   failed: '31',
 };
 
-/** A list in the wanted format, with its line end; an empty one is an empty text in `jsonl` and `tsv`. */
+/** A list in the wanted format, with its line end; an empty one is an empty text in `jsonl` and `tsv`, a heading in `csv`. */
 export function formatList<T>(
   format: Format,
   columns: readonly Column<T>[],
@@ -35,6 +37,11 @@ export function formatList<T>(
       return rows
         .map((row) => `${columns.map((column) => oneLine(String(column.value(row) ?? ''))).join('\t')}\n`)
         .join('');
+    case 'csv':
+      return [
+        csvLine(columns.map(({ name }) => name)),
+        ...rows.map((row) => csvLine(columns.map((column) => column.value(row)))),
+      ].join('');
     case 'table':
       return table(columns, rows, color);
   }
@@ -48,11 +55,12 @@ export function formatOne<T>(format: Format, columns: readonly Column<T>[], row:
     case 'table': {
       const width = Math.max(...columns.map((column) => column.name.length));
       return columns
-        .map((column) => `${column.name.padEnd(width)}  ${styled(shown(column, row), color)}\n`)
+        .map((column) => `${column.name.padEnd(width)}  ${paint(shown(column, row), color)}\n`)
         .join('');
     }
     case 'jsonl':
     case 'tsv':
+    case 'csv':
       return formatList(format, columns, [row], color);
   }
 }
@@ -74,7 +82,7 @@ function table<T>(columns: readonly Column<T>[], rows: readonly T[], color: bool
     columns.map((column) => column.name),
     (text) => (color ? `${CSI}1m${text}${CSI}0m` : text),
   );
-  return [heading, ...texts.map((cells) => line(cells, (text) => styled(text, color)))]
+  return [heading, ...texts.map((cells) => line(cells, (text) => paint(text, color)))]
     .map((text) => `${text.trimEnd()}\n`)
     .join('');
 }
@@ -82,7 +90,8 @@ function table<T>(columns: readonly Column<T>[], rows: readonly T[], color: bool
 const shown = <T>(column: Column<T>, row: T): string =>
   oneLine(column.show?.(row) ?? String(column.value(row) ?? '-'));
 const oneLine = (text: string): string => text.replace(/[\t\r\n]+/g, ' ');
-const styled = (text: string, color: boolean): string => {
+/** A word in its color, where colors are wanted. */
+export const paint = (text: string, color: boolean): string => {
   const style = STYLES[text];
   return color && style !== undefined ? `${CSI}${style}m${text}${CSI}0m` : text;
 };

@@ -1,6 +1,18 @@
 import { z } from 'zod';
-import { protectionSchema } from '../lib/model/index.ts';
-import { needMachine, previewBackup, refuseWhileRunning, requestBackup } from '../lib/sessions/index.ts';
+import {
+  DEFAULT_REPOSITORY,
+  flagSchema,
+  HoldfastError,
+  protectionSchema,
+  repositoryIdSchema,
+} from '../lib/model/index.ts';
+import {
+  needMachine,
+  needRepositories,
+  previewBackup,
+  refuseWhileRunning,
+  requestBackup,
+} from '../lib/sessions/index.ts';
 import { accepted, ok, route } from './http.ts';
 import { showSession } from './sessions.ts';
 
@@ -10,6 +22,13 @@ const bodySchema = z.strictObject({
   protection: protectionSchema.prefault({}),
   /** Read every disk whole. */
   reset: z.boolean().default(false),
+  /** What the restore point counts for. Default: `daily`; with an expiry nothing, so that only the expiry keeps it. */
+  flags: z.array(flagSchema).optional(),
+  /** Kept until then, whatever the flags say. */
+  expiresAt: z.iso.datetime().nullable().default(null),
+  /** Where the restore point goes, and which repositories get one of the same snapshots. */
+  repository: repositoryIdSchema.default(DEFAULT_REPOSITORY),
+  copies: z.array(repositoryIdSchema).max(4).default([]),
   dryRun: z.boolean().default(false),
   reason: z.string().max(200).default('request'),
 });
@@ -21,11 +40,22 @@ route({
   path: 'backups',
   caller: 'function',
   async handle({ installation, instances, request, body }) {
-    const { machine: name, dryRun, protection, reset, reason } = await body(bodySchema);
+    const { machine: name, dryRun, flags: given, ...rest } = await body(bodySchema);
+    const { protection, reset, expiresAt, repository, copies } = rest;
+    if (expiresAt !== null && Date.parse(expiresAt) <= installation.clock.now().getTime()) {
+      throw new HoldfastError('invalidInput', `The expiry ${expiresAt} is over already.`, {
+        target: 'expiresAt',
+      });
+    }
+    const flags = given ?? (expiresAt === null ? (['daily'] as const) : []);
+    await needRepositories(installation, [repository, ...copies]);
     const machine = await needMachine(installation, name);
-    if (dryRun) return ok({ machine, disks: await previewBackup(installation, machine, reset) });
+    if (dryRun) {
+      const disks = await previewBackup(installation, machine, { reset, protection, repository });
+      return ok({ machine, disks });
+    }
     await refuseWhileRunning(installation, machine);
-    const asked = { machine, protection, reset, reason, policyId: null, parentId: null };
+    const asked = { ...rest, machine, flags, policyId: null, parentId: null };
     return accepted(
       request,
       await showSession(installation, await requestBackup(installation, instances, asked)),

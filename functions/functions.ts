@@ -1,14 +1,23 @@
 /** Every function of the app. */
 import './archives.ts';
 import './backups.ts';
+import './changedBlocks.ts';
 import './durable.ts';
+import './estimates.ts';
 import './machines.ts';
 import './maintenance.ts';
+import './overview.ts';
 import './policies.ts';
+import './policyActions.ts';
+import './removals.ts';
+import './repositories.ts';
 import './repository.ts';
+import './repositoryKeys.ts';
 import './restorePoints.ts';
+import './retention.ts';
 import './restores.ts';
 import './schedule.ts';
 import './sessions.ts';
+import './snapshots.ts';
 import './sweep.ts';
 import './workers.ts';

@@ -1,17 +1,27 @@
 import { z } from 'zod';
-import { protectionOf, readOwner } from '../lib/repository/index.ts';
-import { type MaintenanceRequest, previewCollection, requestMaintenance } from '../lib/sessions/index.ts';
+import { repositoryIdSchema } from '../lib/model/index.ts';
+import { protectionOf, readOwner, refreshRepository } from '../lib/repository/index.ts';
+import {
+  adoptOwnRepository,
+  type MaintenanceRequest,
+  previewAdoption,
+  previewCollection,
+  requestMaintenance,
+} from '../lib/sessions/index.ts';
 import { accepted, type Call, ok, route } from './http.ts';
+import { secretName } from './repositoryKeys.ts';
 import { showSession } from './sessions.ts';
 
-/** GET repository: what it is, who owns it, and what its mode protects against. */
+/** GET repository, with `repository` another than that of the settings: what it is, who owns it, and what its mode protects against. */
 route({
   name: 'getRepository',
   methods: ['GET'],
   path: 'repository',
   caller: 'function',
-  async handle({ installation }) {
-    const repository = await installation.repository();
+  async handle({ installation, query }) {
+    const repository = await refreshRepository(
+      await installation.repository(query.get('repository') ?? undefined),
+    );
     const owner = await readOwner(repository);
     const { id, mode, counter, slots } = repository;
     return ok({
@@ -21,6 +31,8 @@ route({
       counter,
       slots: slots.map((slot) => ({ id: slot.id, kind: slot.kind })),
       owner: owner?.installation ?? null,
+      ownerSince: owner?.since ?? null,
+      ownerSeenAt: owner?.seenAt.toISOString() ?? null,
       meta: repository.meta.name,
       data: repository.data.name,
     });
@@ -34,7 +46,11 @@ async function start({ installation, instances, request }: Call, asked: Maintena
   );
 }
 
+/** Its name in the installation; without one, the repository of the settings. */
+const repository = repositoryIdSchema.optional();
+
 const checkSchema = z.strictObject({
+  repository,
   depth: z.enum(['structure', 'content', 'rolling']).default('structure'),
   budgetSeconds: z.number().int().min(30).max(86_400).default(1800),
 });
@@ -45,7 +61,10 @@ route({
   methods: ['POST'],
   path: 'repository/check',
   caller: 'function',
-  handle: async (call) => start(call, { kind: 'check', ...(await call.body(checkSchema)) }),
+  async handle(call) {
+    const { repository: id, ...asked } = await call.body(checkSchema);
+    return start(call, { kind: 'check', ...asked, ...(id === undefined ? {} : { repository: id }) });
+  },
 });
 
 /** POST repository/collect: collects and compacts, or says what that would remove and write. */
@@ -55,10 +74,11 @@ route({
   path: 'repository/collect',
   caller: 'function',
   async handle(call) {
-    const { dryRun } = await call.body(z.strictObject({ dryRun: z.boolean().default(false) }));
+    const body = z.strictObject({ repository, dryRun: z.boolean().default(false) });
+    const { dryRun, repository: id } = await call.body(body);
     return dryRun
-      ? ok({ value: await previewCollection(call.installation) })
-      : start(call, { kind: 'collection' });
+      ? ok({ value: await previewCollection(call.installation, id) })
+      : start(call, { kind: 'collection', ...(id === undefined ? {} : { repository: id }) });
   },
 });
 
@@ -68,9 +88,33 @@ route({
   methods: ['POST'],
   path: 'repository/rescan',
   caller: 'function',
-  handle: async (call) =>
-    start(call, {
-      kind: 'rescan',
-      ...(await call.body(z.strictObject({ accept: z.array(z.string()).default([]) }))),
-    }),
+  async handle(call) {
+    const body = z.strictObject({ repository, accept: z.array(z.string()).default([]) });
+    const { repository: id, ...asked } = await call.body(body);
+    return start(call, { kind: 'rescan', ...asked, ...(id === undefined ? {} : { repository: id }) });
+  },
+});
+
+const adoptionSchema = z.strictObject({
+  passwordSecret: secretName.optional(),
+  takeOver: z.string().min(1).optional(),
+  recover: z.boolean().default(false),
+  dryRun: z.boolean().default(false),
+});
+
+/**
+ * POST repository/adopt: becomes the owner of the repository that is in the containers of the settings, and rescans it. One of
+ * another installation must be taken over, by naming that installation.
+ */
+route({
+  name: 'adoptRepository',
+  methods: ['POST'],
+  path: 'repository/adopt',
+  caller: 'function',
+  async handle(call) {
+    const { dryRun, ...asked } = await call.body(adoptionSchema);
+    if (dryRun) return ok(await previewAdoption(call.installation, asked));
+    await adoptOwnRepository(call.installation, asked);
+    return start(call, { kind: 'rescan', accept: [] });
+  },
 });

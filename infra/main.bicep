@@ -28,6 +28,12 @@ param protectedSubscriptionIds string = ''
 @description('Subscriptions that disks and machines may be restored to, separated by commas. Empty: none.')
 param restoreSubscriptionIds string = ''
 
+@description('Resource ids of the storage accounts that unmanaged disks of protected machines are in, separated by commas. Empty: none are backed up.')
+param vhdStorageAccountIds string = ''
+
+@description('Subscriptions in whose guests policies may run scripts, as root, separated by commas. Empty: none.')
+param guestSubscriptionIds string = ''
+
 @description('VM sizes of workers to try, in order, separated by commas.')
 param workerSizes string = 'Standard_D2as_v5,Standard_D2s_v5'
 
@@ -47,6 +53,9 @@ param repositorySku string = 'Standard_ZRS'
 @maxValue(365)
 param repositorySoftDeleteDays int = 7
 
+@description('Days for which a restore point cannot be removed, by anybody. Decided once, when the containers are made; 0: they keep no versions.')
+param immutabilityDays string = '0'
+
 @description('Instances that always wait for orchestrations, so that a backup starts without a cold start. They cost money.')
 @minValue(0)
 @maxValue(20)
@@ -61,7 +70,9 @@ var networkPrefix = 'hf-${resourceToken}-${location}'
 var homeId = subscription().subscriptionId
 var protectedIds = empty(protectedSubscriptionIds) ? [homeId] : split(replace(protectedSubscriptionIds, ' ', ''), ',')
 var restoreIds = empty(restoreSubscriptionIds) ? [] : split(replace(restoreSubscriptionIds, ' ', ''), ',')
-var scopeIds = union([homeId], protectedIds, restoreIds)
+var vhdAccountIds = empty(vhdStorageAccountIds) ? [] : split(replace(vhdStorageAccountIds, ' ', ''), ',')
+var guestIds = empty(guestSubscriptionIds) ? [] : split(replace(guestSubscriptionIds, ' ', ''), ',')
+var scopeIds = union([homeId], protectedIds, restoreIds, guestIds)
 
 // The only group that azd is told of: it deploys the app there, and takes the others for somebody else's.
 resource appGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = {
@@ -125,6 +136,7 @@ module repositoryStorage './app/storage.bicep' = {
     sku: repositorySku
     containers: ['holdfast-meta', 'holdfast-data']
     softDeleteDays: repositorySoftDeleteDays
+    immutableVersions: int(immutabilityDays) > 0
     lock: true
   }
 }
@@ -184,6 +196,7 @@ module repositoryAccess './security/repositoryAccess.bicep' = {
     operatorType: operatorType
     storageName: repositoryStorage.outputs.name
     containers: ['holdfast-meta', 'holdfast-data']
+    immutableVersions: int(immutabilityDays) > 0
     keyVaultName: keyVault.outputs.name
   }
 }
@@ -216,6 +229,18 @@ module protectAccess './security/subscriptionRole.bicep' = [
   }
 ]
 
+module vhdAccess './security/vhdAccess.bicep' = [
+  for id in vhdAccountIds: {
+    name: 'holdfast-vhds-${resourceToken}-${last(split(id, '/'))}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      principalId: identity.outputs.principalId
+      roleName: roleDefinitions.outputs.unmanagedDisksName
+      storageName: last(split(id, '/'))
+    }
+  }
+]
+
 module restoreAccess './security/subscriptionRole.bicep' = [
   for id in restoreIds: {
     name: 'holdfast-restore-${resourceToken}'
@@ -223,6 +248,17 @@ module restoreAccess './security/subscriptionRole.bicep' = [
     params: {
       principalId: identity.outputs.principalId
       roleName: roleDefinitions.outputs.restoreName
+    }
+  }
+]
+
+module guestAccess './security/subscriptionRole.bicep' = [
+  for id in guestIds: {
+    name: 'holdfast-guest-${resourceToken}'
+    scope: subscription(id)
+    params: {
+      principalId: identity.outputs.principalId
+      roleName: roleDefinitions.outputs.guestName
     }
   }
 ]
@@ -248,6 +284,7 @@ module function './app/function.bicep' = {
     repositoryEndpoint: repositoryStorage.outputs.blobEndpoint
     metaContainer: 'holdfast-meta'
     dataContainer: 'holdfast-data'
+    immutabilityDays: immutabilityDays
     keyVaultUrl: keyVault.outputs.url
     passwordSecret: 'holdfast-repository-password'
     installationKeySecret: 'holdfast-installation-key'

@@ -46,7 +46,7 @@ export class LocalApi {
 
   async policy(id: string): Promise<Policy | undefined> {
     try {
-      return await this.call('GET', `policies/${id}`, policySchema);
+      return await this.call('GET', `policies/${id}`, policySchema.loose());
     } catch (error) {
       if (error instanceof HoldfastError && error.code === 'notFound') return undefined;
       throw error;

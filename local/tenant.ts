@@ -32,6 +32,7 @@ export async function furnish(admin: AdminClient): Promise<Tenant> {
   for (const [principalId, role, at] of [
     [APP_ID, 'Holdfast Protect', scope],
     [APP_ID, 'Holdfast Restore', scope],
+    [APP_ID, 'Holdfast Guest', scope],
     [APP_ID, 'Holdfast Worker', `${scope}/resourceGroups/${DEMO.workerResourceGroup}`],
     [APP_ID, 'Key Vault Secrets User', vault.id],
     [DEPLOYER_ID, 'Key Vault Secrets Officer', vault.id],

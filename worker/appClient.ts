@@ -64,8 +64,9 @@ export class AppClient {
     return this.#post('complete', { ...attempt, result }, endAnswerSchema);
   }
 
-  fail(attempt: AttemptOf, { code, message, retryable }: Failure): Promise<{ gone: boolean }> {
-    return this.#post('fail', { ...attempt, failure: { code, message, retryable } }, endAnswerSchema);
+  fail(attempt: AttemptOf, { code, message, target, retryable }: Failure): Promise<{ gone: boolean }> {
+    const failure = { code, message, retryable, ...(target === undefined ? {} : { target }) };
+    return this.#post('fail', { ...attempt, failure }, endAnswerSchema);
   }
 
   async #post<T>(verb: string, body: object, schema: z.ZodType<T>, signal?: AbortSignal): Promise<T> {

@@ -1,5 +1,6 @@
 /** The program on a worker VM, the thread that keeps its claims, and those that do its work. See README.md. */
 import { isMainThread, workerData } from 'node:worker_threads';
+import { threadMeter } from '../lib/azure/throttleMeter.ts';
 import { isLaneThread, runJob, runLaneThread } from '../lib/datapath/index.ts';
 import { HEARTBEAT_THREAD, type HeartbeatData } from './heartbeatProtocol.ts';
 import { runHeartbeatThread } from './heartbeatThread.ts';
@@ -14,7 +15,7 @@ if (isMainThread) {
 } else if (isHeartbeat(data)) {
   runHeartbeatThread(data);
 } else if (isLaneThread(data)) {
-  runLaneThread(openLane);
+  runLaneThread(openLane, threadMeter);
 }
 
 function isHeartbeat(value: unknown): value is HeartbeatData {

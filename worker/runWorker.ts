@@ -1,3 +1,4 @@
+import { threadMeter } from '../lib/azure/throttleMeter.ts';
 import type { JobIo, LaneThreads } from '../lib/datapath/index.ts';
 import {
   type ClaimAnswer,
@@ -89,6 +90,9 @@ async function run(
 ): Promise<JobResult> {
   const places = openPlaces(spec, access);
   const signal = AbortSignal.any([stop, beat.signal]);
+  // The threads of lanes count for themselves.
+  const meter = threadMeter();
+  const refused = { calls: -meter.calls, seconds: -meter.seconds };
   const running = runJob(spec, {
     ...places,
     lanes: threads?.forJob(laneAccess(spec, access)),
@@ -96,9 +100,16 @@ async function run(
     checkpoint,
     saveCheckpoint: (state) => beat.saveCheckpoint(state),
     progress: (progress) => beat.progress(progress),
+    refused: (calls, seconds) => {
+      refused.calls += calls;
+      refused.seconds += seconds;
+    },
     signal,
   }).finally(() => places.chainKey.fill(0));
-  return untilStop(running, stop, interruptMs);
+  const result = await untilStop(running, stop, interruptMs);
+  refused.calls += meter.calls;
+  refused.seconds += meter.seconds;
+  return refused.calls > 0 ? { ...result, refused } : result;
 }
 
 /**

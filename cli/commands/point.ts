@@ -1,8 +1,11 @@
 import type { Command } from 'commander';
-import { type RestorePoint, restorePointName } from '../../lib/model/index.ts';
-import { pointAnswer } from '../answers.ts';
+import { flagLetters, type RestorePoint, restorePointName } from '../../lib/model/index.ts';
+import { type DamageAnswer, damageAnswer, type PointAnswer, pointAnswer } from '../answers.ts';
 import { type Context, printList } from '../context.ts';
+import { EXIT } from '../exitCodes.ts';
 import { bytes, type Column, time } from '../output.ts';
+import { addDelete } from './pointDelete.ts';
+import { addHold } from './pointHold.ts';
 
 type Amount = 'sizeBytes' | 'readBytes' | 'storedBytes';
 const sum = (point: RestorePoint, amount: Amount): number =>
@@ -30,6 +33,29 @@ export const POINT_COLUMNS: readonly Column<RestorePoint>[] = [
   },
 ];
 
+const LIST: readonly Column<PointAnswer>[] = [
+  ...POINT_COLUMNS,
+  { name: 'STATE', value: ({ state }) => state },
+  { name: 'FLAGS', value: ({ flags }) => flagLetters(flags) },
+  { name: 'LEFT OUT', value: ({ leftOut }) => leftOut?.map(({ name }) => name).join(', ') ?? null },
+  { name: 'HELD', value: ({ hold }) => hold && hold.reason },
+  {
+    name: 'IMMUTABLE UNTIL',
+    value: ({ immutableUntil }) => immutableUntil,
+    show: ({ immutableUntil }) => time(immutableUntil),
+  },
+];
+
+const DAMAGE: readonly Column<DamageAnswer>[] = [
+  { name: 'RESTORE POINT', value: ({ name }) => name },
+  { name: 'MACHINE', value: ({ machineName }) => machineName },
+  { name: 'TAKEN', value: ({ takenAt }) => takenAt, show: ({ takenAt }) => time(takenAt) },
+  { name: 'DAMAGE', value: ({ kind }) => kind },
+  { name: 'DISKS', value: ({ disks }) => disks.map(({ name, blocks }) => `${name} (${blocks})`).join(', ') },
+  { name: 'AFFECTS', value: ({ affects }) => affects.join(', ') },
+  { name: 'WHAT', value: ({ what }) => what },
+];
+
 export function pointCommand(parent: Command, context: Context): void {
   const point = parent.command('point').description('restore points');
   point
@@ -41,11 +67,17 @@ export function pointCommand(parent: Command, context: Context): void {
         options.machine === undefined
           ? 'restorePoints'
           : `machines/${encodeURIComponent(options.machine)}/restorePoints`;
-      printList(
-        context,
-        POINT_COLUMNS,
-        await context.api().list(path, pointAnswer),
-        'No restore points yet.',
-      );
+      printList(context, LIST, await context.api().list(path, pointAnswer), 'No restore points yet.');
     });
+  point
+    .command('damage')
+    .description('restore points that are damaged or missing, with everything that it affects')
+    .option('--machine <machine>', 'only of this machine')
+    .action(async ({ machine }: { machine?: string }) => {
+      const found = await context.api().list('damage', damageAnswer, { machine });
+      printList(context, DAMAGE, found, 'No restore point is known to be damaged.');
+      if (found.length > 0) context.exitCode = EXIT.partly;
+    });
+  addDelete(point, context);
+  addHold(point, context);
 }

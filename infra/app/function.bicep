@@ -16,6 +16,7 @@ param protectedSubscriptionIds string
 param repositoryEndpoint string
 param metaContainer string
 param dataContainer string
+param immutabilityDays string
 param keyVaultUrl string
 
 @description('Name of the secret, not its value.')
@@ -125,6 +126,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-11-01' = {
     HOLDFAST_REPOSITORY_ENDPOINT: repositoryEndpoint
     HOLDFAST_META_CONTAINER: metaContainer
     HOLDFAST_DATA_CONTAINER: dataContainer
+    HOLDFAST_IMMUTABILITY_DAYS: immutabilityDays
     HOLDFAST_KEY_VAULT_URL: keyVaultUrl
     HOLDFAST_PASSWORD_SECRET: passwordSecret
     HOLDFAST_INSTALLATION_KEY_SECRET: installationKeySecret

@@ -12,6 +12,9 @@ param containers string[]
 @description('Days for which deleted blobs and containers can be brought back; 0 switches it off.')
 param softDeleteDays int = 0
 
+@description('Whether containers keep versions that can be locked. Azure takes this when a container is made, and never takes it back.')
+param immutableVersions bool = false
+
 @description('Whether the account can be deleted only after its lock was removed by hand.')
 param lock bool = false
 
@@ -42,6 +45,7 @@ resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01'
   properties: {
     deleteRetentionPolicy: retention
     containerDeleteRetentionPolicy: retention
+    isVersioningEnabled: immutableVersions
   }
 }
 
@@ -49,7 +53,10 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
   for containerName in containers: {
     parent: blobService
     name: containerName
-    properties: { publicAccess: 'None' }
+    properties: {
+      publicAccess: 'None'
+      immutableStorageWithVersioning: immutableVersions ? { enabled: true } : null
+    }
   }
 ]
 

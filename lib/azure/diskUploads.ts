@@ -22,6 +22,11 @@ export interface UploadRequest {
   readonly hyperVGeneration?: 'V1' | 'V2';
   /** Availability zone, e.g. `1`. */
   readonly zone?: string;
+  /**
+   * Properties of the disk that was backed up, in Azure's own shape. Those that its content needs to be used again are set on
+   * the new one: encryption by a customer's key or in the guest, Trusted Launch, plan, capabilities.
+   */
+  readonly like?: Readonly<Record<string, unknown>>;
 }
 
 export interface UploadedDisk {
@@ -37,8 +42,13 @@ export interface UploadedDisk {
 }
 
 const TYPE = 'Microsoft.Compute/disks';
-const MIN_BYTES = 20 * 1024 ** 2;
+const MIB = 1024 ** 2;
+const MIN_BYTES = 20 * MIB;
 const MAX_BYTES = 32_767 * 1024 ** 3;
+
+/** A disk is uploaded in whole MiB, 20 at least. The disk of a page blob may have another size; what is added reads as zeros. */
+export const uploadSizeOf = (sizeBytes: number): number =>
+  Math.max(MIN_BYTES, Math.ceil(sizeBytes / MIB) * MIB);
 
 /**
  * Disks that are filled by upload: `startCreate` -> poll -> `DiskGrants.grantAccess(id, 'Write')` -> `UploadDisk` writes pages and the
@@ -80,6 +90,7 @@ export class DiskUploads {
         // These skus have 4096-byte sectors unless told otherwise, which a flat VHD cannot carry.
         ...(highEnd ? { logicalSectorSize: 512 } : {}),
       },
+      ...carriedOver(request.like),
       ...(zone === undefined ? {} : { zones: [zone] }),
       ...(osType === undefined ? {} : { osType }),
       ...(hyperVGeneration === undefined ? {} : { hyperVGeneration }),
@@ -130,4 +141,29 @@ export class DiskUploads {
       options,
     );
   }
+}
+
+/** What of a disk's properties goes over to the disk that is restored from it. */
+function carriedOver(like: Readonly<Record<string, unknown>> = {}): Partial<Disk> {
+  const given = like as Partial<
+    Pick<
+      Disk,
+      | 'encryption'
+      | 'encryptionSettingsCollection'
+      | 'purchasePlan'
+      | 'securityProfile'
+      | 'supportedCapabilities'
+    >
+  >;
+  const { encryption, encryptionSettingsCollection, purchasePlan, securityProfile } = given;
+  return {
+    ...(purchasePlan ? { purchasePlan } : {}),
+    ...(given.supportedCapabilities ? { supportedCapabilities: given.supportedCapabilities } : {}),
+    ...(encryptionSettingsCollection ? { encryptionSettingsCollection } : {}),
+    // The platform's own key is the default, and needs no saying.
+    ...(encryption?.diskEncryptionSetId ? { encryption } : {}),
+    ...(securityProfile?.securityType === 'TrustedLaunch'
+      ? { securityProfile: { securityType: 'TrustedLaunch' } }
+      : {}),
+  };
 }

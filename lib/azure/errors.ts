@@ -83,6 +83,7 @@ export function classify(failure: ServiceFailure, otherwise: ErrorCode = 'intern
   if (some(CAPACITY)) return 'capacityUnavailable';
   if (status === 401 || status === 402 || status === 403 || DENIED.has(code)) return 'accessDenied';
   if (TAGS.test(code)) return 'tagLimit';
+  if (code === 'ScopeLocked') return 'locked';
   if (status === 404 || GONE.has(code)) return 'notFound';
   if (code === 'InvalidVhd') return 'invalidInput';
   if (status === 408) return 'timeout';
@@ -102,6 +103,8 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
     'Check the role assignments of the identity; a new assignment can take ten minutes to have effect.',
   quotaExceeded: 'Ask for a higher quota, or free what is not used.',
   capacityUnavailable: 'Azure has no room for this size here now; another size, zone or region may have.',
+  locked: 'Remove the lock of the resource, or of what holds it, if this is to be done.',
+  tagLimit: 'Use fewer or other tags.',
   machineBusy: 'Another operation is under way on the resource; try again when it has ended.',
 };
 

@@ -84,7 +84,7 @@ export class DiskGrants {
 type GrantOperations = Pick<ComputeManagementClient['snapshots'], 'grantAccess' | 'revokeAccess'>;
 
 /** The SAS in an operation's answer (`properties.output`), or in that of its Location. */
-function readSas(body: unknown): string | undefined {
+export function readSas(body: unknown): string | undefined {
   const answer = body as { accessSAS?: string; properties?: { output?: { accessSAS?: string } } } | undefined;
   return answer?.properties?.output?.accessSAS ?? answer?.accessSAS;
 }

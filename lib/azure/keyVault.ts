@@ -7,7 +7,7 @@ import { azureError, transportError } from './errors.ts';
 /** Where the installation's secrets are: the repository's password, the key that seals tags. */
 export interface KeyVault {
   /**
-   * The newest version of a secret. `notFound` when it is missing, `notConfigured` when it is disabled, expired or empty, `accessDenied`
+   * A secret: its newest version, or the one that is named as `<name>/<version>`. `notFound` when it is missing, `notConfigured` when it is disabled, expired or empty, `accessDenied`
    * when the identity may not read it, `unavailable` or `timeout` when the vault did not answer.
    */
   getSecret(name: string, options?: CallOptions): Promise<string>;
@@ -34,9 +34,10 @@ export class KeyVaultSecrets implements KeyVault {
   async getSecret(name: string, options?: CallOptions): Promise<string> {
     const limit = AbortSignal.timeout(TIMEOUT_MS);
     const abortSignal = options?.signal ? AbortSignal.any([limit, options.signal]) : limit;
+    const [only = '', version] = name.split('/');
     let value: string | undefined;
     try {
-      ({ value } = await this.#client.getSecret(name, { abortSignal }));
+      ({ value } = await this.#client.getSecret(only, { abortSignal, ...(version ? { version } : {}) }));
     } catch (error) {
       if (options?.signal?.aborted) throw options.signal.reason;
       throw this.#translate(name, error);

@@ -35,6 +35,17 @@ export class AzureLockableStore implements LockableStore {
     this.#mode = mode;
   }
 
+  /**
+   * Whether versions of this container can be locked, by what the service says of it: a lock that is set elsewhere is an error,
+   * or worse, is taken and not kept. `notConfigured` when there is no such container.
+   */
+  canLock(options?: BlobCall): Promise<boolean> {
+    return this.#run('look up', this.name, options, 0, async (abortSignal) => {
+      const found = await this.#container.getProperties({ abortSignal });
+      return found.isImmutableStorageWithVersioningEnabled === true;
+    });
+  }
+
   get name(): string {
     return this.#plain.name;
   }

@@ -110,13 +110,14 @@ export class PageListClient {
       const to = Math.min(inclusiveEnd + 1, stepEnd);
       if (from < to) append(isClear ? cleared : pages, { offset: from, length: to - from });
     };
-    const headers: Record<string, string> = { 'x-ms-range': `bytes=${step.offset}-${stepEnd - 1}` };
-    if (options.baseUrl !== undefined) headers['x-ms-previous-snapshot-url'] = options.baseUrl;
+    const base = baseOf(options.baseUrl);
+    const headers = { 'x-ms-range': `bytes=${step.offset}-${stepEnd - 1}`, ...base.headers };
     const seen = new Set<string>();
     let marker = '';
     do {
       const parser = new PageListParser(take);
-      const query = marker === '' ? 'comp=pagelist' : `comp=pagelist&marker=${encodeURIComponent(marker)}`;
+      const list = `comp=pagelist${base.query}`;
+      const query = marker === '' ? list : `${list}&marker=${encodeURIComponent(marker)}`;
       await this.#http.exchange({ method: 'GET', query, headers, signal: options.signal }, (chunk) =>
         parser.write(chunk),
       );
@@ -154,6 +155,19 @@ export class PageListClient {
     }
     return isHoldfastError(error) ? error : this.#http.translate(what, error);
   }
+}
+
+/**
+ * How the older snapshot is named to the service: of a managed disk by its own SAS, in a header; of a page blob in a storage
+ * account, whose SAS is by user delegation (`skoid`), by its time, and the SAS of the newer one is enough.
+ */
+function baseOf(baseUrl: string | undefined): { query: string; headers: Record<string, string> } {
+  if (baseUrl === undefined) return { query: '', headers: {} };
+  const asked = new URL(baseUrl).searchParams;
+  const time = asked.get('snapshot');
+  return asked.has('skoid') && time !== null
+    ? { query: `&prevsnapshot=${encodeURIComponent(time)}`, headers: {} }
+    : { query: '', headers: { 'x-ms-previous-snapshot-url': baseUrl } };
 }
 
 /** Adds a range that begins at or after the end of the last one; joins them when they touch. */

@@ -58,11 +58,23 @@ export class SasIssuer {
     return this.#issue(container, blob, BlobSASPermissions.from({ read: true }), seconds);
   }
 
+  /** Reads one snapshot of a blob, and not the blob. */
+  async forSnapshot(
+    container: string,
+    blob: string,
+    snapshotTime: string,
+    seconds: number,
+  ): Promise<IssuedSas> {
+    const permissions = BlobSASPermissions.from({ read: true });
+    return this.#issue(container, blob, permissions, seconds, snapshotTime);
+  }
+
   async #issue(
     containerName: string,
     blobName: string | undefined,
     permissions: ContainerSASPermissions | BlobSASPermissions,
     seconds: number,
+    snapshotTime?: string,
   ): Promise<IssuedSas> {
     if (!(seconds > 0 && seconds <= MAX_SAS_SECONDS)) {
       throw new HoldfastError('invalidInput', `A SAS lasts 1 to ${MAX_SAS_SECONDS} s, not ${seconds}.`);
@@ -74,6 +86,7 @@ export class SasIssuer {
       {
         containerName,
         ...(blobName === undefined ? {} : { blobName }),
+        ...(snapshotTime === undefined ? {} : { snapshotTime }),
         permissions,
         version: SIGNED_VERSION,
         protocol: SASProtocol.Https,
@@ -85,7 +98,8 @@ export class SasIssuer {
     );
     const container = this.#service.getContainerClient(containerName);
     const url = blobName === undefined ? container.url : container.getBlobClient(blobName).url;
-    return { url: `${url}?${query.toString()}`, expiresAt: expiresOn };
+    const snapshot = snapshotTime === undefined ? '' : `snapshot=${encodeURIComponent(snapshotTime)}&`;
+    return { url: `${url}?${snapshot}${query.toString()}`, expiresAt: expiresOn };
   }
 
   /** The cached key while it outlives any SAS that it would sign; else a new one. Callers at the same time share one request. */

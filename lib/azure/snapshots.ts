@@ -14,6 +14,8 @@ export interface SnapshotRequest {
   /** ARM id of the managed disk; in the same subscription. */
   readonly sourceDiskId: string;
   readonly tags: Tags;
+  /** Default: Azure's, which is that of the disk's previous snapshot. */
+  readonly sku?: 'Standard_LRS' | 'Standard_ZRS';
 }
 
 export interface SnapshotInfo {
@@ -22,6 +24,8 @@ export interface SnapshotInfo {
   readonly subscriptionId: string;
   readonly resourceGroup: string;
   readonly location: string;
+  /** `Standard_LRS`, `Standard_ZRS`, ...; null when Azure does not say. */
+  readonly sku: string | null;
   /** ISO 8601, UTC; null until Azure has set it. */
   readonly timeCreated: string | null;
   readonly incremental: boolean;
@@ -47,13 +51,25 @@ export interface SnapshotScope {
   readonly resourceGroup?: string;
   /** Only snapshots with this tag, and this value where one is given. Azure lists without a filter: it is applied here. */
   readonly tag?: { readonly name: string; readonly value?: string };
+  /** Unmanaged disks (URLs) to look at beside those that machines of the scope use now: of machines that are gone. */
+  readonly pageBlobs?: readonly string[];
 }
 
 const TYPE = 'Microsoft.Compute/snapshots';
+const ZONE_REDUNDANT = 'Standard_ZRS';
+/** What a region offers changes over years. */
+const REGION_FACTS_MS = 24 * 3600_000;
+const GROUPS_API_VERSION = '2021-04-01';
+
+interface RegionFacts {
+  readonly zoneRedundant: Promise<boolean>;
+  readonly until: number;
+}
 
 /** Incremental snapshots of managed disks. Azure's limits: seven per disk in five minutes, 500 per disk at once. */
 export class Snapshots {
   readonly #connection: AzureConnection;
+  readonly #regions = new Map<string, RegionFacts>();
 
   constructor(connection: AzureConnection) {
     this.#connection = connection;
@@ -73,6 +89,7 @@ export class Snapshots {
     const client = this.#connection.compute(request.subscriptionId);
     const snapshot: Snapshot = {
       location: request.location,
+      ...(request.sku === undefined ? {} : { sku: { name: request.sku } }),
       tags: { ...request.tags },
       creationData: { createOption: 'Copy', sourceResourceId: request.sourceDiskId },
       incremental: true,
@@ -104,6 +121,47 @@ export class Snapshots {
       if (isHoldfastError(error, 'notFound')) return null;
       throw error;
     }
+  }
+
+  /** Whether a resource group is there to make snapshots in. */
+  async groupExists(subscriptionId: string, name: string, options?: CallOptions): Promise<boolean> {
+    const { armEndpoint } = this.#connection.cloud;
+    const path = `/subscriptions/${subscriptionId}/resourceGroups/${encodeURIComponent(name)}`;
+    try {
+      await this.#connection.get(`${armEndpoint}${path}?api-version=${GROUPS_API_VERSION}`, options);
+      return true;
+    } catch (error) {
+      if (isHoldfastError(error, 'notFound')) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Whether a region keeps zone-redundant snapshots, as its list of SKUs says to this subscription. The list is long, and its
+   * answer is remembered for a day.
+   */
+  canBeZoneRedundant(subscriptionId: string, location: string, options?: CallOptions): Promise<boolean> {
+    const key = `${subscriptionId}/${location}`.toLowerCase();
+    const now = this.#connection.clock.now().getTime();
+    const known = this.#regions.get(key);
+    if (known && known.until > now) return known.zoneRedundant;
+    const zoneRedundant = this.#offersZones(subscriptionId, location, options);
+    this.#regions.set(key, { zoneRedundant, until: now + REGION_FACTS_MS });
+    zoneRedundant.catch(() => this.#regions.delete(key));
+    return zoneRedundant;
+  }
+
+  async #offersZones(subscriptionId: string, location: string, options?: CallOptions): Promise<boolean> {
+    const { resourceSkus } = this.#connection.compute(subscriptionId);
+    const filter = `location eq '${location}'`;
+    let offered = false;
+    for await (const sku of resourceSkus.list({ ...this.#connection.call(options), filter })) {
+      if (sku.resourceType?.toLowerCase() !== 'snapshots' || sku.name !== ZONE_REDUNDANT) continue;
+      const here = (sku.locations ?? []).some((one) => one.toLowerCase() === location.toLowerCase());
+      const refused = (sku.restrictions ?? []).some(({ type }) => type === 'Location');
+      offered ||= here && !refused;
+    }
+    return offered;
   }
 
   /** Streams the incremental snapshots of a scope. A resource group that does not exist has none. */
@@ -160,6 +218,7 @@ function toInfo(snapshot: Snapshot): SnapshotInfo {
     subscriptionId,
     resourceGroup,
     location: snapshot.location,
+    sku: snapshot.sku?.name ?? null,
     timeCreated: snapshot.timeCreated?.toISOString() ?? null,
     incremental: snapshot.incremental === true,
     sourceDiskId: snapshot.creationData?.sourceResourceId ?? null,

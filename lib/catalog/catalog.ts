@@ -4,10 +4,13 @@ import type { EntityTable } from './entityTable.ts';
 import { Grants } from './grants.ts';
 import { Installation } from './installation.ts';
 import { Intents } from './intents.ts';
+import { Inventory } from './inventory.ts';
 import { Jobs } from './jobs.ts';
 import { MemoryTable } from './memoryTable.ts';
 import { Points } from './points.ts';
 import { Policies } from './policies.ts';
+import { Prices } from './prices.ts';
+import { Repositories } from './repositories.ts';
 import { Sessions } from './sessions.ts';
 import { Slots } from './slots.ts';
 import { Workers } from './workers.ts';
@@ -17,6 +20,8 @@ const TABLES = [
   'holdfastSessions',
   'holdfastSessionStates',
   'holdfastPolicies',
+  'holdfastRepositories',
+  'holdfastMachines',
   'holdfastSlots',
   'holdfastChains',
   'holdfastPoints',
@@ -32,6 +37,9 @@ export type TableName = (typeof TABLES)[number];
 export interface Catalog {
   readonly sessions: Sessions;
   readonly policies: Policies;
+  readonly prices: Prices;
+  readonly repositories: Repositories;
+  readonly inventory: Inventory;
   readonly slots: Slots;
   readonly chains: Chains;
   readonly points: Points;
@@ -47,6 +55,9 @@ export function openCatalog(table: (name: TableName) => EntityTable, clock: Cloc
   return {
     sessions: new Sessions(table('holdfastSessions'), clock),
     policies: new Policies(table('holdfastPolicies')),
+    prices: new Prices(table('holdfastInstallation')),
+    repositories: new Repositories(table('holdfastRepositories')),
+    inventory: new Inventory(table('holdfastMachines')),
     slots: new Slots(table('holdfastSlots'), clock),
     chains: new Chains(table('holdfastChains'), clock),
     points: new Points(table('holdfastPoints')),

@@ -180,6 +180,30 @@ export class Chains {
     });
   }
 
+  /** A chain without a restore point stands on no snapshot. One that a session holds, and one that went on, stay as they are. */
+  async dropBases(key: ChainKey, chainId: string): Promise<void> {
+    if (!(await this.get(key))) return;
+    await this.#rows.update(...name(key), (chain) =>
+      chain.holder || chain.chainId !== chainId || Object.keys(chain.bases).length === 0
+        ? chain
+        : { ...chain, bases: {}, updatedAt: this.#now() },
+    );
+  }
+
+  /** Forgets the chains of a repository that is not the installation's any more. `conflict` while a session holds one. */
+  async forgetRepository(repositoryId: string): Promise<void> {
+    const chains = await this.list(repositoryId);
+    const held = chains.find(({ holder }) => holder !== null);
+    if (held) {
+      throw new HoldfastError(
+        'conflict',
+        `The chain of machine ${held.machineId} is held by session ${held.holder?.sessionId}. Wait for it, or cancel it.`,
+        { target: held.holder?.sessionId ?? held.chainId },
+      );
+    }
+    for (const chain of chains) await this.#rows.remove(...name(chain));
+  }
+
   /** ARM ids (lower case) of the snapshots that no retention may remove: the union over all chains of all repositories. */
   async protectedSnapshots(): Promise<ReadonlySet<string>> {
     const chains = await this.list();

@@ -4,7 +4,17 @@ import type { EntityTable } from './entityTable.ts';
 import { joinKey, keyPart, keysUnder } from './keys.ts';
 import { contend, Rows } from './rows.ts';
 
-const intentKindSchema = z.enum(['snapshot', 'grant', 'worker', 'claim', 'disk', 'chain', 'lease']);
+const intentKindSchema = z.enum([
+  'snapshot',
+  'restorePoint',
+  'guest',
+  'grant',
+  'worker',
+  'claim',
+  'disk',
+  'chain',
+  'lease',
+]);
 export type IntentKind = z.infer<typeof intentKindSchema>;
 
 const intentSchema = z.object({

@@ -21,6 +21,8 @@ interface Held {
 export class MemoryTable implements EntityTable {
   readonly name: string;
   readonly #rows = new Map<string, Held>();
+  /** The names in `#rows`, sorted, so that a query costs what it finds. */
+  readonly #names: string[] = [];
   #writes = 0;
 
   constructor(name: string) {
@@ -53,16 +55,24 @@ export class MemoryTable implements EntityTable {
     await Promise.resolve();
     if (!this.#rows.has(id(partition, row))) return;
     this.#expect(partition, row, etag);
-    this.#rows.delete(id(partition, row));
+    this.#delete(id(partition, row));
   }
 
   async *query({ partition, from, before }: EntityRange): AsyncIterable<StoredEntity> {
     await Promise.resolve();
-    const names = [...this.#rows.keys()].sort();
-    for (const name of names) {
+    const least = partition === undefined ? '' : id(partition, from ?? '');
+    for (const name of this.#names.slice(this.#placeOf(least))) {
       const held = this.#rows.get(name);
-      if (!held || (partition !== undefined && held.partition !== partition)) continue;
-      if ((from !== undefined && held.row < from) || (before !== undefined && held.row >= before)) continue;
+      if (!held) continue;
+      if (partition !== undefined && held.partition !== partition) {
+        if (held.partition > partition) return;
+        continue;
+      }
+      if (before !== undefined && held.row >= before) {
+        if (partition !== undefined) return;
+        continue;
+      }
+      if (from !== undefined && held.row < from) continue;
       yield stored(held);
       await Promise.resolve();
     }
@@ -80,7 +90,7 @@ export class MemoryTable implements EntityTable {
       else this.#expect(partition, action.row);
     }
     for (const [at, action] of actions.entries()) {
-      if (action.kind === 'remove') this.#rows.delete(id(partition, action.row));
+      if (action.kind === 'remove') this.#delete(id(partition, action.row));
       else this.#put(partition, action.entity.row, encoded[at] ?? {});
     }
   }
@@ -98,8 +108,25 @@ export class MemoryTable implements EntityTable {
 
   #put(partition: string, row: string, properties: Properties): string {
     const etag = `"${++this.#writes}"`;
-    this.#rows.set(id(partition, row), { partition, row, properties, etag });
+    const name = id(partition, row);
+    if (!this.#rows.has(name)) this.#names.splice(this.#placeOf(name), 0, name);
+    this.#rows.set(name, { partition, row, properties, etag });
     return etag;
+  }
+
+  #delete(name: string): void {
+    if (this.#rows.delete(name)) this.#names.splice(this.#placeOf(name), 1);
+  }
+
+  /** Where a name is among the sorted ones, or would be. */
+  #placeOf(name: string): number {
+    let low = 0;
+    for (let high = this.#names.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if ((this.#names[middle] ?? '') < name) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   #expectFree(partition: string, row: string): void {

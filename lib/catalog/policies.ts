@@ -38,6 +38,21 @@ export class Policies {
     });
   }
 
+  /**
+   * Writes all of these or none, each over the version whose etag is given (`preconditionFailed`), or as a new one for null
+   * (`alreadyExists`). At most 100.
+   */
+  async putAll(all: readonly { readonly policy: Policy; readonly etag: string | null }[]): Promise<void> {
+    if (all.length === 0) return;
+    await this.#rows.table.batch(
+      PARTITION,
+      all.map(({ policy, etag }) => {
+        const entity = { row: keyPart(policy.id), document: policySchema.parse(policy) };
+        return etag === null ? { kind: 'insert', entity } : { kind: 'update', entity, etag };
+      }),
+    );
+  }
+
   /** Removes a policy; with `etag`, only that version of it. `notFound` if there is none. */
   async remove(id: string, etag?: string): Promise<void> {
     const current = await this.get(id);

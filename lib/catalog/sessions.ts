@@ -1,4 +1,15 @@
-import { type Clock, HoldfastError, type Session, type SessionKind, sessionSchema } from '../model/index.ts';
+import {
+  type Clock,
+  enterPhase,
+  firstSessionId,
+  HoldfastError,
+  isHoldfastError,
+  type Session,
+  type SessionKind,
+  sessionSchema,
+  setWaits,
+  WAIT_KINDS,
+} from '../model/index.ts';
 import type { BatchAction, EntityTable } from './entityTable.ts';
 import { invertId, joinKey, keysUnder } from './keys.ts';
 import { contend, Rows } from './rows.ts';
@@ -16,9 +27,10 @@ export interface SessionPage {
 
 /**
  * Sessions, one row each, and empty index rows beside them that are written in the same batch: all by time, those of a
- * machine by time, and those that run.
+ * machine by time, those that a session started, and those that run.
  *
- * A session whose status is not `running` is final: later changes leave it as it is.
+ * A session whose status is not `running` is final: later changes leave it as it is. How long it was in which phase follows
+ * from the changes of `phase`; whoever changes it need not care.
  */
 export class Sessions {
   readonly #rows: Rows<Session>;
@@ -33,7 +45,12 @@ export class Sessions {
 
   /** Create-only: true if this call made it; false if there is a session of that id, which stays as it is. */
   async create(session: Session): Promise<boolean> {
-    const document = sessionSchema.parse(session);
+    const phases = enterPhase(
+      [],
+      session.status === 'running' ? session.phase : null,
+      new Date(session.startedAt),
+    );
+    const document = sessionSchema.parse({ ...session, phases: [...session.phases, ...phases] });
     const entities = [{ row: rowOf(session.id), document }, ...indexes(session).map(empty)];
     try {
       await this.#table.batch(
@@ -60,8 +77,9 @@ export class Sessions {
       const current = await this.#rows.get(PARTITION, rowOf(id));
       if (!current) throw new HoldfastError('notFound', `There is no session ${id}.`, { target: id });
       if (current.value.status !== 'running') return current.value;
-      const next = mutate(current.value);
-      if (next === current.value) return next;
+      const changed = mutate(current.value);
+      if (changed === current.value) return changed;
+      const next = timed(changed, this.#clock.now());
       if (next.status === 'running') {
         return (await this.#rows.replace(PARTITION, rowOf(id), next, current.etag)).value;
       }
@@ -115,6 +133,45 @@ export class Sessions {
     };
   }
 
+  /** Those that a session started, in order of their start. */
+  async children(parentId: string): Promise<Session[]> {
+    const range = keysUnder('parent', parentId);
+    const ids: string[] = [];
+    for await (const { row } of this.#table.query({ partition: PARTITION, ...range })) {
+      ids.push(row.slice(range.from.length));
+    }
+    return this.#all(ids);
+  }
+
+  /** Sessions of a stretch of time by their ids, oldest first, streamed: a page of rows a request. */
+  async *between(from: Date | null, before: Date | null): AsyncIterable<Session> {
+    const all = keysUnder('session');
+    const range = {
+      partition: PARTITION,
+      from: from === null ? all.from : rowOf(firstSessionId(from)),
+      before: before === null ? all.before : rowOf(firstSessionId(before)),
+    };
+    for await (const { value } of this.#rows.list(range)) yield value;
+  }
+
+  /** Forgets a session that has ended. One that runs stays: false. Unknown: true. */
+  async forget(id: string): Promise<boolean> {
+    const session = await this.get(id);
+    if (!session) return true;
+    if (session.status === 'running') return false;
+    const rows = [rowOf(id), ...indexes(session)];
+    try {
+      await this.#table.batch(
+        PARTITION,
+        rows.map((row) => ({ kind: 'remove' as const, row })),
+      );
+    } catch (error) {
+      // Somebody else forgot it at the same time.
+      if (!isHoldfastError(error, 'preconditionFailed') || (await this.get(id)) !== null) throw error;
+    }
+    return true;
+  }
+
   /** All that run, newest first. */
   async running(): Promise<Session[]> {
     const range = keysUnder('running');
@@ -135,12 +192,22 @@ export class Sessions {
   }
 }
 
+/** A session that ended is in no phase any more, and waits for nothing. */
+function timed(session: Session, now: Date): Session {
+  if (session.status === 'running')
+    return { ...session, phases: enterPhase(session.phases, session.phase, now) };
+  const at = session.endedAt === null ? now : new Date(session.endedAt);
+  const waits = setWaits(session.waits, [], WAIT_KINDS, at);
+  return { ...session, phases: enterPhase(session.phases, null, at), waits: [...waits] };
+}
+
 const rowOf = (id: string): string => joinKey('session', id);
 const empty = (row: string) => ({ row, document: null });
 
-function indexes({ id, machineId, status }: Session): string[] {
+function indexes({ id, machineId, parentId, status }: Session): string[] {
   const rows = [joinKey('all', invertId(id))];
   if (machineId !== null) rows.push(joinKey('machine', machineId, invertId(id)));
+  if (parentId !== null) rows.push(joinKey('parent', parentId, id));
   if (status === 'running') rows.push(joinKey('running', invertId(id)));
   return rows;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Clock, HoldfastError, isHoldfastError, policyIdSchema } from '../model/index.ts';
+import { type Clock, flagSchema, HoldfastError, isHoldfastError, policyIdSchema } from '../model/index.ts';
 import type { EntityTable } from './entityTable.ts';
 import { joinKey, keyPart, keysUnder } from './keys.ts';
 import { contend, Rows } from './rows.ts';
@@ -10,6 +10,8 @@ export type SlotState = z.infer<typeof slotStateSchema>;
 
 const slotSchema = z.object({
   policyId: policyIdSchema,
+  /** Of a calendar in the time of the machines' regions: the region. */
+  region: z.string().nullable(),
   /** The moment that the calendar names, in UTC. */
   slot: z.iso.datetime(),
   state: slotStateSchema,
@@ -17,136 +19,230 @@ const slotSchema = z.object({
   instanceId: z.string().nullable(),
   /** Started after its time, for itself and the slots before it. */
   late: z.boolean(),
-  /** Flags of the run, its own and those of the missed slots that it stands for. */
-  flags: z.array(z.string()),
+  /** What the run makes, and its flags: its own and those of the missed slots that it stands for. */
+  makes: z.enum(['snapshot', 'backup']),
+  flags: z.array(flagSchema),
+  backupFlags: z.array(flagSchema),
   /** The later slot that does the work of a missed one. */
   coalescedInto: z.iso.datetime().nullable(),
   /** When the row came to its state. */
   since: z.iso.datetime(),
 });
-export type Slot = z.infer<typeof slotSchema>;
+export type SlotRow = z.infer<typeof slotSchema>;
+
+/** Whose slots: a policy's; where its calendar is in the time of the machines' regions, those of one region. */
+export interface SlotsOf {
+  readonly policyId: string;
+  readonly region: string | null;
+}
+
+export interface SlotRun {
+  readonly instanceId: string;
+  readonly late: boolean;
+  readonly makes: SlotRow['makes'];
+  readonly flags: readonly SlotRow['flags'][number][];
+  readonly backupFlags: readonly SlotRow['flags'][number][];
+}
+
+const lookedSchema = z.object({
+  since: z.iso.datetime(),
+  /** Slots before are nobody's: the policy was disabled, or not there. */
+  from: z.iso.datetime(),
+  calendar: z.string(),
+});
+
+const coveredSchema = z.object({
+  /** When the machine came under the policy, as far as known: its first run, or just before it. */
+  joinedAt: z.iso.datetime(),
+  /** The newest slot for which it has a snapshot, and a restore point; null: none since it joined. */
+  snapshot: z.iso.datetime().nullable(),
+  backup: z.iso.datetime().nullable(),
+});
+/** Up to which slot of its policy a machine has what the slots wanted. */
+export type Covered = z.infer<typeof coveredSchema>;
 
 /** Which slots of a policy were taken care of. The row, not the instance id, makes a slot's run happen once. */
 export class Slots {
-  readonly #rows: Rows<Slot>;
+  readonly #rows: Rows<SlotRow>;
+  readonly #looked: Rows<z.infer<typeof lookedSchema>>;
+  readonly #covered: Rows<Covered>;
   readonly #clock: Clock;
 
   constructor(table: EntityTable, clock: Clock) {
     this.#rows = new Rows(table, slotSchema);
+    this.#looked = new Rows(table, lookedSchema);
+    this.#covered = new Rows(table, coveredSchema);
     this.#clock = clock;
   }
 
   /** Takes a slot before its instance is started. False if it was taken (or missed) before; `slot` is the row as it is. */
-  async claim(
-    policyId: string,
-    slot: Date,
-    run: { instanceId: string; late?: boolean; flags?: readonly string[] },
-  ): Promise<{ claimed: boolean; slot: Slot }> {
+  async claim(of: SlotsOf, slot: Date, run: SlotRun): Promise<{ claimed: boolean; slot: SlotRow }> {
     return this.#create({
-      ...this.#row(policyId, slot, 'claimed'),
+      ...this.#row(of, slot, 'claimed'),
       instanceId: run.instanceId,
-      late: run.late ?? false,
-      flags: [...(run.flags ?? [])],
+      late: run.late,
+      makes: run.makes,
+      flags: [...run.flags],
+      backupFlags: [...run.backupFlags],
     });
   }
 
   /** Records that a slot has no run of its own. A slot that has one stays as it is. */
-  async miss(policyId: string, slot: Date, coalescedInto: Date | null): Promise<void> {
+  async miss(of: SlotsOf, slot: Date, coalescedInto: Date | null): Promise<void> {
     await this.#create({
-      ...this.#row(policyId, slot, 'missed'),
+      ...this.#row(of, slot, 'missed'),
       coalescedInto: coalescedInto?.toISOString() ?? null,
     });
   }
 
   /** Moves a slot forward: claimed -> started -> done. Never back; a missed one stays. `notFound` if there is no row. */
-  advance(policyId: string, slot: Date, state: 'started' | 'done'): Promise<Slot> {
-    return this.#rows.update(...name(policyId, slot), (row) => {
+  advance(of: SlotsOf, slot: Date, state: 'started' | 'done'): Promise<SlotRow> {
+    return this.#rows.update(...name(of, slot), (row) => {
       const settled = row.state === 'done' || row.state === 'missed' || row.state === state;
       return settled ? row : { ...row, state, since: this.#clock.now().toISOString() };
     });
   }
 
-  async get(policyId: string, slot: Date): Promise<Slot | null> {
-    return (await this.#rows.get(...name(policyId, slot)))?.value ?? null;
+  async get(of: SlotsOf, slot: Date): Promise<SlotRow | null> {
+    return (await this.#rows.get(...name(of, slot)))?.value ?? null;
   }
 
-  /** Slots of a policy from `from` (included) on, in order of time. */
-  async list(policyId: string, from?: Date): Promise<Slot[]> {
-    const range = keysUnder('slot');
+  /** Slots from `from` (included) on, in order of time. */
+  async list(of: SlotsOf, from?: Date): Promise<SlotRow[]> {
+    const range = keysUnder('slot', regionPart(of));
     return this.#rows.values({
-      partition: keyPart(policyId),
-      from: from ? name(policyId, from)[1] : range.from,
+      partition: keyPart(of.policyId),
+      from: from ? name(of, from)[1] : range.from,
       before: range.before,
     });
   }
 
-  /** The newest slot that was claimed or missed; null before the first. */
-  async latest(policyId: string): Promise<Date | null> {
-    const row = await this.#rows.table.get(keyPart(policyId), LATEST);
-    return row ? new Date(z.iso.datetime().parse(row.document)) : null;
+  /**
+   * Up to when slots were looked at, of which calendar (a word that its owner makes of it), and from when on slots count;
+   * null before the first look.
+   */
+  async looked(of: SlotsOf): Promise<{ since: Date; from: Date; calendar: string } | null> {
+    const found = await this.#looked.get(keyPart(of.policyId), lookedName(of));
+    if (!found) return null;
+    const { since, from, calendar } = found.value;
+    return { since: new Date(since), from: new Date(from), calendar };
+  }
+
+  /** The regions in which a policy's slots were ever looked at; null among them: those of no region. */
+  async regions(policyId: string): Promise<(string | null)[]> {
+    const range = keysUnder('looked');
+    const found: (string | null)[] = [];
+    for await (const { row } of this.#rows.table.query({ partition: keyPart(policyId), ...range })) {
+      const part = row.slice(range.from.length);
+      found.push(part === NO_REGION ? null : part);
+    }
+    return found;
+  }
+
+  /** Remembers up to when slots were looked at. With the same calendar it never goes back. */
+  async look(of: SlotsOf, at: Date, calendar: string, { anew = false } = {}): Promise<void> {
+    const partition = keyPart(of.policyId);
+    const since = at.toISOString();
+    await contend(`the slots of ${of.policyId}`, async () => {
+      const current = await this.#looked.get(partition, lookedName(of));
+      if (!current) {
+        await this.#looked.insert(partition, lookedName(of), { since, from: since, calendar });
+        return;
+      }
+      const { value, etag } = current;
+      if (!anew && value.calendar === calendar && value.since >= since) return;
+      const next = { since, from: anew ? since : value.from, calendar };
+      await this.#looked.replace(partition, lookedName(of), next, etag);
+    });
   }
 
   /** Slots claimed longer than `ms` ago whose instance was not seen to start. */
-  async stale(policyId: string, from: Date, ms: number): Promise<Slot[]> {
+  async stale(of: SlotsOf, from: Date, ms: number): Promise<SlotRow[]> {
     const limit = this.#clock.now().getTime() - ms;
-    return (await this.list(policyId, from)).filter(
+    return (await this.list(of, from)).filter(
       (row) => row.state === 'claimed' && Date.parse(row.since) <= limit,
     );
   }
 
-  /** Forgets slots before `before`. */
-  async prune(policyId: string, before: Date): Promise<void> {
-    const [partition, row] = name(policyId, before);
-    const { from } = keysUnder('slot');
-    for await (const entity of this.#rows.table.query({ partition, from, before: row })) {
-      await this.#rows.table.remove(partition, entity.row, entity.etag);
+  /** Forgets slots of all policies before `before`, also of policies that are gone, while `goOn`. Returns how many. */
+  async forget(before: Date, goOn: () => boolean): Promise<number> {
+    let forgotten = 0;
+    for await (const entity of this.#rows.table.query(keysUnder('slot'))) {
+      if (!goOn()) break;
+      const { slot } = this.#rows.read(entity).value;
+      if (Date.parse(slot) >= before.getTime()) continue;
+      await this.#rows.table.remove(entity.partition, entity.row, entity.etag);
+      forgotten++;
     }
+    return forgotten;
   }
 
-  async #create(row: Slot): Promise<{ claimed: boolean; slot: Slot }> {
-    const slot = new Date(row.slot);
-    let claimed = true;
+  async covered(policyId: string, machineId: string): Promise<Covered | null> {
+    return (await this.#covered.get(keyPart(policyId), coveredName(machineId)))?.value ?? null;
+  }
+
+  /** Notes that a machine is under a policy from `at` on; what is known of it stays. */
+  async join(policyId: string, machineId: string, at: Date): Promise<Covered> {
+    const value: Covered = { joinedAt: at.toISOString(), snapshot: null, backup: null };
+    const found = await this.covered(policyId, machineId);
+    if (found) return found;
     try {
-      await this.#rows.insert(...name(row.policyId, slot), row);
+      return (await this.#covered.insert(keyPart(policyId), coveredName(machineId), value)).value;
     } catch (error) {
       if (!isHoldfastError(error, 'alreadyExists')) throw error;
-      claimed = false;
+      return (await this.covered(policyId, machineId)) ?? value;
     }
-    await this.#advanceLatest(row.policyId, slot);
-    if (claimed) return { claimed, slot: row };
-    const found = await this.get(row.policyId, slot);
+  }
+
+  /** Notes that a machine has what its slots wanted up to `slot`; a backup has a snapshot too. Never goes back. */
+  async cover(policyId: string, machineId: string, slot: Date, made: SlotRow['makes']): Promise<void> {
+    await this.join(policyId, machineId, slot);
+    const at = slot.toISOString();
+    const later = (known: string | null) => (known !== null && known > at ? known : at);
+    await this.#covered.update(keyPart(policyId), coveredName(machineId), (row) => ({
+      ...row,
+      snapshot: later(row.snapshot),
+      backup: made === 'backup' ? later(row.backup) : row.backup,
+    }));
+  }
+
+  async #create(row: SlotRow): Promise<{ claimed: boolean; slot: SlotRow }> {
+    const slot = new Date(row.slot);
+    try {
+      return { claimed: true, slot: (await this.#rows.insert(...name(row, slot), row)).value };
+    } catch (error) {
+      if (!isHoldfastError(error, 'alreadyExists')) throw error;
+    }
+    const found = await this.get(row, slot);
     if (!found)
       throw new HoldfastError('conflict', `Slot ${row.slot} of ${row.policyId} was just forgotten.`);
-    return { claimed, slot: found };
+    return { claimed: false, slot: found };
   }
 
-  async #advanceLatest(policyId: string, slot: Date): Promise<void> {
-    const table = this.#rows.table;
-    const entity = { partition: keyPart(policyId), row: LATEST, document: slot.toISOString() };
-    await contend(`the latest slot of ${policyId}`, async () => {
-      const current = await table.get(entity.partition, LATEST);
-      if (!current) await table.insert(entity);
-      else if (String(current.document) < entity.document) await table.update(entity, current.etag);
-    });
-  }
-
-  #row(policyId: string, slot: Date, state: SlotState): Slot {
+  #row({ policyId, region }: SlotsOf, slot: Date, state: SlotState): SlotRow {
     const since = this.#clock.now().toISOString();
     return {
       policyId,
+      region,
       slot: slot.toISOString(),
       state,
       instanceId: null,
       late: false,
+      makes: 'backup',
       flags: [],
+      backupFlags: [],
       coalescedInto: null,
       since,
     };
   }
 }
 
-const LATEST = 'latest';
-const name = (policyId: string, slot: Date): [string, string] => [
-  keyPart(policyId),
-  joinKey('slot', slot.toISOString()),
+/** No region's name. */
+const NO_REGION = '-';
+const regionPart = ({ region }: SlotsOf): string => region ?? NO_REGION;
+const lookedName = (of: SlotsOf): string => joinKey('looked', regionPart(of));
+const coveredName = (machineId: string): string => joinKey('covered', machineId);
+const name = (of: SlotsOf, slot: Date): [string, string] => [
+  keyPart(of.policyId),
+  joinKey('slot', regionPart(of), slot.toISOString()),
 ];

@@ -31,6 +31,8 @@ export interface BaseOptions {
   readonly changedBlockTracking: boolean;
   /** An operator asked to read everything once. */
   readonly reset: boolean;
+  /** The policy reads disks whole from time to time, and it is time. */
+  readonly wholeReadDue: boolean;
 }
 
 /**
@@ -57,5 +59,7 @@ export function chooseBase(
   if (!sameLineage) return whole('otherFamily');
   const crossed = previous.sizeBytes <= RESIZE_BOUNDARY !== current.sizeBytes <= RESIZE_BOUNDARY;
   if (crossed) return whole('resizedAcross4TB');
+  // Last, so that what made a difference impossible is said even then.
+  if (options.wholeReadDue) return whole('scheduled');
   return { baseSnapshotId: base.id, reason: 'changedBlocks' };
 }

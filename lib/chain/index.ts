@@ -20,13 +20,9 @@ export {
   type PointDamage,
 } from './damage.ts';
 export { type Decision, describeDecision } from './decision.ts';
+export { describeFlagRules, describeRetention } from './describeRules.ts';
+export { expiryIn } from './expiry.ts';
 export { type PointDecision, planRetention, type RetentionPoint } from './pointRetention.ts';
-export {
-  type PointFacts,
-  planPointRetention,
-  planSnapshotRetention,
-  type SnapshotRetentionFacts,
-} from './retention.ts';
 export { type Rpo, rpoOf } from './rpo.ts';
 export {
   type SimulatedDay,

@@ -26,6 +26,8 @@ export interface JobIo {
   /** At most 8 KiB of JSON. */
   saveCheckpoint(state: unknown): Promise<void>;
   progress(progress: JobProgress): void;
+  /** Services refused so many requests of lanes in threads, and so long is waited for it. */
+  refused?(calls: number, seconds: number): void;
   readonly signal: AbortSignal;
   /** In [0, 1): which blocks are sampled. `Math.random` where absent. */
   readonly random?: () => number;

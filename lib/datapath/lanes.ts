@@ -75,6 +75,13 @@ export interface PackExamined {
   readonly bytes: number;
 }
 
+/** Services refused so many requests of a lane in a thread, because it asked too much. Seconds are waited for it. */
+export interface Refused {
+  readonly kind: 'refused';
+  readonly calls: number;
+  readonly seconds: number;
+}
+
 export interface MoveLane extends MapShape {
   readonly kind: 'move';
   readonly id: MapId;
@@ -100,7 +107,7 @@ export interface ExamineLane {
 }
 
 export type LaneSetup = MoveLane | RestoreLane | ExamineLane;
-export type LaneReport = StripDone | PackStored | PageRestored | Written | PackExamined;
+export type LaneReport = StripDone | PackStored | PageRestored | Written | PackExamined | Refused;
 /** A strip to move, the number of a page to restore, or a pack to look into. */
 export type LaneWork = Strip | number | PackToExamine;
 

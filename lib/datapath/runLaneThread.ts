@@ -11,8 +11,14 @@ export const isLaneThread = (data: unknown): boolean =>
 /** Opens what a lane touches; `renew` asks the main thread for access that is not refused. */
 export type OpenPlaces = (access: unknown, renew: () => Promise<unknown>) => LanePlaces;
 
+/** What services have refused to this thread so far, for asking too much. Grows only. */
+export type RefusedSoFar = () => { readonly calls: number; readonly seconds: number };
+
 /** Runs lanes for the main thread, one after the other. */
-export function runLaneThread(open: OpenPlaces): void {
+export function runLaneThread(
+  open: OpenPlaces,
+  refused: RefusedSoFar = () => ({ calls: 0, seconds: 0 }),
+): void {
   const port = parentPort;
   if (!port) throw new Error('A lane runs in a thread of its own.');
   const say = (message: FromLane) => port.postMessage(message, []);
@@ -24,9 +30,12 @@ export function runLaneThread(open: OpenPlaces): void {
     }
     const feed = new ThreadFeed(message.run, say);
     current = feed;
-    void runOne(feed, message.setup, () => open(message.access, () => feed.renew())).then((failure) =>
-      say({ kind: 'ended', run: feed.run, failure }),
-    );
+    const before = { ...refused() };
+    void runOne(feed, message.setup, () => open(message.access, () => feed.renew())).then((failure) => {
+      const calls = refused().calls - before.calls;
+      if (calls > 0) feed.report({ kind: 'refused', calls, seconds: refused().seconds - before.seconds });
+      say({ kind: 'ended', run: feed.run, failure });
+    });
   });
 }
 

@@ -16,7 +16,7 @@ export interface LanesWork {
  * signal is aborted, the others are stopped and waited for, so that nothing goes on behind the next attempt.
  */
 export async function runLanes(
-  io: Pick<JobIo, 'lanes' | 'signal'>,
+  io: Pick<JobIo, 'lanes' | 'signal' | 'refused'>,
   /** For a lane in this thread: null when the job has threads. */
   places: LanePlaces | null,
   { setup, work, report }: LanesWork,
@@ -44,6 +44,7 @@ export async function runLanes(
     next,
     signal,
     report: (what) => {
+      if (what.kind === 'refused') return io.refused?.(what.calls, what.seconds);
       try {
         const done = report(what);
         if (!done) return;

@@ -2,7 +2,7 @@ import { startTelemetry, telemetrySettings } from '../telemetry/index.ts';
 import type { Installation } from './installation.ts';
 import { makeInstallation } from './open.ts';
 
-export type { AzurePorts, Installation } from './installation.ts';
+export type { AzurePorts, Installation, InstalledRepository, RepositoryAccess } from './installation.ts';
 export { makeInstallation } from './open.ts';
 export { OWNER_TAG } from './ownerTag.ts';
 export type { Settings } from './settings.ts';

@@ -1,13 +1,22 @@
 import {
   AzureBlobStore,
   AzureConnection,
+  allSnapshots,
   appCredential,
+  BlobSnapshots,
   DiskGrants,
   DiskUploads,
+  KeyVaultKeys,
   KeyVaultSecrets,
+  ManagementGroups,
+  managedSnapshots,
+  RestorePoints,
+  RunCommands,
   SasIssuer,
+  SnapshotDisk,
   Snapshots,
   VirtualMachines,
+  withRestorePoints,
 } from '../azure/index.ts';
 import { azureTables, openCatalog } from '../catalog/index.ts';
 import { type Clock, systemClock } from '../model/index.ts';
@@ -22,8 +31,10 @@ import {
   type WorkerPool,
 } from '../workers/index.ts';
 import type { Installation } from './installation.ts';
+import { once } from './once.ts';
 import { OWNER_TAG } from './ownerTag.ts';
-import { openOwnRepository, readInstallationKey } from './repository.ts';
+import { Repositories } from './repositories.ts';
+import { readInstallationKey } from './repository.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { azureWorkers } from './workerMachines.ts';
 import { workerPrefix } from './workerPrefix.ts';
@@ -47,6 +58,8 @@ export function makeInstallation(
   const tables = azureTables({ url: settings.HOLDFAST_TABLE_ENDPOINT, credential });
   const catalog = openCatalog(tables, clock);
   const vault = new KeyVaultSecrets(settings.HOLDFAST_KEY_VAULT_URL, credential);
+  const vaultKeys = new KeyVaultKeys(settings.HOLDFAST_KEY_VAULT_URL, credential);
+  const repositories = new Repositories({ settings, credential, vault, vaultKeys, catalog, clock });
   const container = (name: string) =>
     AzureBlobStore.withCredential(`${settings.HOLDFAST_BLOB_ENDPOINT}/${name}`, credential);
   const tags = { [OWNER_TAG]: settings.HOLDFAST_INSTALLATION_ID };
@@ -56,10 +69,13 @@ export function makeInstallation(
     telemetry,
     azure: {
       machines: new VirtualMachines(connection),
-      snapshots: new Snapshots(connection),
+      managementGroups: new ManagementGroups(connection),
+      snapshots: snapshotsOf(connection),
+      restorePoints: new RestorePoints(connection),
+      runCommands: new RunCommands(connection),
       uploads: new DiskUploads(connection),
       grants: new DiskGrants(connection),
-      repositorySas: new SasIssuer(settings.HOLDFAST_REPOSITORY_ENDPOINT, credential, clock),
+      disks: { open: (access) => new SnapshotDisk(access) },
       appSas: new SasIssuer(settings.HOLDFAST_BLOB_ENDPOINT, credential, clock),
     },
     catalog,
@@ -85,11 +101,30 @@ export function makeInstallation(
     staging: container(settings.HOLDFAST_STAGING_CONTAINER),
     packages: container(settings.HOLDFAST_PACKAGE_CONTAINER),
     workerPool: (name) => poolOf(settings, name),
-    repository: once(() => openOwnRepository({ settings, credential, vault, catalog, clock })),
+    repository: (id) => repositories.open(id),
+    repositoryById: (repositoryId) => repositories.openById(repositoryId),
+    repositoryPlaces: () => repositories.places(),
+    tryRepository: (place, takeOver) => repositories.trial(place, takeOver),
+    repositoryAccess: (id) => repositories.access(id),
+    reopenRepository: (id) => repositories.forget(id),
+    vault,
+    vaultKeys,
     identity: once(async () => ({
       id: settings.HOLDFAST_INSTALLATION_ID,
       key: await readInstallationKey(settings, vault),
     })),
+  };
+}
+
+function snapshotsOf(connection: AzureConnection): Installation['azure']['snapshots'] {
+  const managed = new Snapshots(connection);
+  return {
+    ...withRestorePoints(
+      allSnapshots(managedSnapshots(managed, new DiskGrants(connection)), new BlobSnapshots(connection)),
+      new RestorePoints(connection),
+    ),
+    groupExists: (...where) => managed.groupExists(...where),
+    canBeZoneRedundant: (...where) => managed.canBeZoneRedundant(...where),
   };
 }
 
@@ -109,15 +144,3 @@ const poolOf = (settings: Settings, name: string): WorkerPool => ({
   min: Math.min(settings.HOLDFAST_WORKER_KEEP, settings.HOLDFAST_WORKER_SLOTS),
   ladder: settings.HOLDFAST_WORKER_SIZES.map((size) => ({ size, zone: null })),
 });
-
-/** The first success is kept; a failure is not, so that the next caller tries again. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => {
-    made ??= make().catch((error: unknown) => {
-      made = undefined;
-      throw error;
-    });
-    return made;
-  };
-}

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { HoldfastError, MiB } from '../model/index.ts';
+import { HoldfastError, MAX_IMMUTABILITY_DAYS, MiB } from '../model/index.ts';
 
 const list = z
   .string()
@@ -37,6 +37,11 @@ export const settingsSchema = z.object({
   HOLDFAST_REPOSITORY_ENDPOINT: httpsUrl,
   HOLDFAST_META_CONTAINER: z.string().default('holdfast-meta'),
   HOLDFAST_DATA_CONTAINER: z.string().default('holdfast-data'),
+  /**
+   * Restore points cannot be removed for so many days, by anybody. The containers must keep versions that can be locked
+   * (version-level immutability); 0: they must not.
+   */
+  HOLDFAST_IMMUTABILITY_DAYS: z.coerce.number().int().min(0).max(MAX_IMMUTABILITY_DAYS).default(0),
   HOLDFAST_KEY_VAULT_URL: httpsUrl,
   HOLDFAST_PASSWORD_SECRET: z.string().default('holdfast-repository-password'),
   /** Name of a Key Vault key that opens the repository instead of the password; empty: the password does. */
@@ -61,6 +66,8 @@ export const settingsSchema = z.object({
   HOLDFAST_POLL_SECONDS: z.coerce.number().min(0.1).default(5),
   /** Machines of one policy run that are backed up side by side. */
   HOLDFAST_PARALLEL_MACHINES: whole(8),
+  /** Sessions are kept for so many days after their end; 0: for ever. Restore points do not depend on them. */
+  HOLDFAST_SESSION_DAYS: whole(90, 0),
   HOLDFAST_SHARD_BYTES: whole(4096 * MiB, MiB),
   /** With mover `auto`, this much data or less is moved by the app itself. */
   HOLDFAST_INLINE_BYTES: whole(128 * MiB, 0),

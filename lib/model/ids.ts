@@ -46,6 +46,13 @@ export function sessionId(at: Date, seed?: string): string {
   return base32(time, TIME_CHARS) + base32(tail, TAIL_CHARS);
 }
 
+/** Sorts before the id of every session of `at` or later, and after those of earlier ones. */
+export function firstSessionId(at: Date): string {
+  const time = Buffer.alloc(8);
+  time.writeBigUInt64BE(BigInt(at.getTime()));
+  return base32(time, TIME_CHARS) + CROCKFORD.charAt(0).repeat(TAIL_CHARS);
+}
+
 /** The chain that a session founds for a machine: derived, so that the session's second try finds its first one's chain. */
 export const chainIdFor = (session: string, machineId: string): string =>
   base32(createHash('sha256').update(`${session}/${machineId}`).digest().subarray(0, 12), 16);

@@ -75,8 +75,12 @@ export type RestoreSpec = z.infer<typeof restoreSpecSchema>;
 export type JobSpec = z.infer<typeof jobSpecSchema>;
 export type JobKind = JobSpec['kind'];
 
+/** What services refused to the worker for asking too much; absent: nothing. Seconds are waited for it. */
+const refused = z.object({ calls: bytes, seconds: z.number().nonnegative() }).optional();
+
 export const planResultSchema = z.object({
   kind: z.literal('plan'),
+  refused,
   /** Staging object with the shards. */
   plan: z.string(),
   shards: z.array(z.object({ shard: bytes, pages: bytes, readBytes: bytes })),
@@ -91,6 +95,7 @@ export const planResultSchema = z.object({
 });
 export const moveResultSchema = z.object({
   kind: z.literal('move'),
+  refused,
   /** Name of the shard's map object in the data container, and its authentication tag (hex). */
   map: z.string(),
   mapTag: z.string(),
@@ -103,6 +108,7 @@ export const moveResultSchema = z.object({
 });
 export const restoreResultSchema = z.object({
   kind: z.literal('restore'),
+  refused,
   /** Bytes written to the disk; zero stretches of a fresh disk are not written. */
   writtenBytes: bytes,
   blocks: bytes,
@@ -139,6 +145,8 @@ export const jobFailureSchema = z.object({
   owner: z.string(),
   code: z.enum(ERROR_CODES),
   message: z.string(),
+  /** What the failure is about: of damage, the object. */
+  target: z.string().optional(),
   retryable: z.boolean(),
 });
 

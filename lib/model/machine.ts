@@ -1,12 +1,17 @@
 import { z } from 'zod';
 import { machineIdSchema } from './ids.ts';
 
-/** A managed disk as attached to a machine, at the moment it was looked at. Sizes in bytes. */
+/** A disk as attached to a machine, at the moment it was looked at. Sizes in bytes. */
 export const diskSchema = z.object({
-  /** ARM id of the managed disk. */
+  /** `unmanaged`: a page blob in a storage account, whose last 512 bytes are the footer of a fixed VHD. */
+  kind: z.enum(['managed', 'unmanaged']).default('managed'),
+  /** ARM id of a managed disk; URL of an unmanaged one. */
   id: z.string(),
   name: z.string(),
-  /** Azure's `uniqueId`: what a disk's number in the chain belongs to, never its LUN or its name. */
+  /**
+   * Azure's `uniqueId`, or what stands for it on an unmanaged disk (ADR 0013): what a disk's number in the chain belongs to,
+   * never its LUN or its name.
+   */
   uniqueId: z.string(),
   role: z.enum(['os', 'data']),
   /** Logical unit number; null for the OS disk. */

@@ -14,12 +14,22 @@ export const repositoryIdSchema = z
 /** The repository that the settings name. */
 export const DEFAULT_REPOSITORY = 'default';
 
+/** Tags that people put on snapshots. Names that begin with `holdfast-` are the product's own. */
+export const snapshotTagsSchema = z.record(
+  z
+    .string()
+    .min(1)
+    .max(512)
+    .regex(/^(?!holdfast-)/i, 'a name that does not begin with holdfast-'),
+  z.string().max(256),
+);
+
 /** How snapshots are made, and how long they stay beside the restore points. */
 export const snapshotOptionsSchema = z.strictObject({
   retention: snapshotRulesSchema.prefault({ keep: { daily: { points: 2 } } }),
   /** Tags of the source disks are put on the snapshots too. */
   copyTags: z.boolean().default(false),
-  tags: z.record(z.string().min(1).max(512), z.string().max(256)).default({}),
+  tags: snapshotTagsSchema.default({}),
   /** In the machine's subscription; null: the machine's own group. */
   resourceGroup: z.string().min(1).max(90).nullable().default(null),
   /** `auto`: zone-redundant where the region has zones. */

@@ -15,7 +15,9 @@ export const protectionSchema = z.strictObject({
   snapshots: snapshotOptionsSchema.prefault({}),
   changedBlocks: changedBlocksSchema.prefault({}),
   consistency: consistencyOptionsSchema.prefault({}),
-  /** Disks that match any of these are left out. */
+  /** Only disks that match any of these; none named: every disk. */
+  onlyDisks: z.array(diskMatchSchema).default([]),
+  /** Disks that match any of these are left out, whatever else is said. */
   excludeDisks: z.array(diskMatchSchema).default([]),
   mover: moverSchema.default('worker'),
 });
@@ -33,6 +35,7 @@ export const protectionOf = ({
   snapshots,
   changedBlocks,
   consistency,
+  onlyDisks: scope.disks,
   excludeDisks: scope.exclude.disks,
   mover,
 });

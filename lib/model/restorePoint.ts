@@ -21,8 +21,11 @@ export const readReasonSchema = z.union([
 ]);
 export type ReadReason = z.infer<typeof readReasonSchema>;
 
-/** `atomic`: one moment for all disks. `perDisk`: each disk at its own moment. */
-export const consistencySchema = z.enum(['atomic', 'perDisk']);
+/**
+ * `atomic`: one moment for all disks. `perDisk`: each disk at its own moment. `application`: one moment, and before it the guest
+ * was asked: the writers of Windows (VSS), the file systems of Linux.
+ */
+export const consistencySchema = z.enum(['atomic', 'perDisk', 'application']);
 export type Consistency = z.infer<typeof consistencySchema>;
 
 /** One disk of a restore point. Sizes in bytes. */
@@ -46,6 +49,18 @@ export const restorePointDiskSchema = z.object({
 });
 export type RestorePointDisk = z.infer<typeof restorePointDiskSchema>;
 
+/** A disk of the machine that a restore point does not hold. */
+export const leftOutDiskSchema = z.object({
+  uniqueId: z.string(),
+  name: z.string(),
+  role: z.enum(['os', 'data']),
+  lun: z.number().int().nullable(),
+  sizeBytes: z.number().int().nonnegative(),
+  /** For a person: which rule, or what of the disk, left it out. */
+  why: z.string(),
+});
+export type LeftOutDisk = z.infer<typeof leftOutDiskSchema>;
+
 /** What the catalog and the API show of a committed restore point. */
 export const restorePointSchema = z.object({
   chainId: chainIdSchema,
@@ -53,13 +68,18 @@ export const restorePointSchema = z.object({
   machineId: machineIdSchema,
   machineName: z.string(),
   sessionId: sessionIdSchema,
-  /** Derived: `full` when every disk was read whole, else `incremental`. Says what was read; nothing depends on it. */
+  /**
+   * Derived: `full` when the chain had none of its disks before. Else `incremental`, also when disks were read whole: only
+   * what had changed was stored. Nothing depends on it.
+   */
   kind: z.enum(['full', 'incremental']),
   consistency: consistencySchema,
   /** When the snapshots were taken, and when the manifest was created. ISO 8601, UTC. */
   takenAt: z.iso.datetime(),
   committedAt: z.iso.datetime(),
   disks: z.array(restorePointDiskSchema),
+  /** Absent: the machine had no other disks. */
+  leftOut: z.array(leftOutDiskSchema).optional(),
 });
 export type RestorePoint = z.infer<typeof restorePointSchema>;
 

@@ -67,3 +67,7 @@ export const pointRetentionSchema = z.strictObject({
   expiresAt: z.iso.datetime().nullable().default(null),
 });
 export type PointRetention = z.infer<typeof pointRetentionSchema>;
+
+/** What a manifest carries of it, and a point's state overrides. A hold is never part of a manifest. */
+export const carriedRetentionSchema = pointRetentionSchema.omit({ hold: true });
+export type CarriedRetention = z.infer<typeof carriedRetentionSchema>;

@@ -8,25 +8,39 @@ export const tagMatchSchema = z.strictObject({
 export type TagMatch = z.infer<typeof tagMatchSchema>;
 
 /** A subscription's id. */
-const subscription = z.string().min(1);
+const subscription = z.string().regex(/^[^/\s]+$/, 'the id of a subscription');
+/** A management group's id, which is not its display name. */
+const managementGroup = z.string().regex(/^[^/\s]+$/, 'the id of a management group');
 /** `name`, in each subscription that the installation protects, or `subscription/name`. */
-const resourceGroup = z.string().min(1);
-/** ARM id, vmId, or `subscription/group/name`. */
-const machine = z.string().min(1);
+const resourceGroup = z
+  .string()
+  .regex(/^([^/]+\/)?[^/]+$/, 'the name of a resource group, or subscription/name');
+/**
+ * ARM id, vmId, `subscription/group/name`, or the name alone: then each machine of that name in the subscriptions that the
+ * installation protects.
+ */
+const machine = z
+  .string()
+  .regex(
+    /^([^/]+|[^/]+\/[^/]+\/[^/]+|\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.Compute\/virtualMachines\/[^/]+)$/i,
+    'the ARM id of a machine, its vmId, subscription/group/name, or its name',
+  );
 
-/** Machines for which everything that it says is true. */
+/** Machines for which everything that it says is true. Where it names no subscription: of those that the installation protects. */
 export const conditionSchema = z
   .strictObject({
     name: z.string().min(1).max(100),
+    /** Of any subscription below it, at any level. */
+    managementGroup: managementGroup.optional(),
     subscription: subscription.optional(),
     resourceGroup: resourceGroup.optional(),
     region: z.string().min(1).optional(),
     tags: z.array(tagMatchSchema).default([]),
   })
   .refine(
-    ({ tags, subscription: sub, resourceGroup: group, region }) =>
-      tags.length > 0 || sub !== undefined || group !== undefined || region !== undefined,
-    'a condition wants a subscription, a resource group, a region or a tag',
+    ({ name: _, tags, ...places }) =>
+      tags.length > 0 || Object.values(places).some((place) => place !== undefined),
+    'a condition wants a management group, a subscription, a resource group, a region or a tag',
   );
 export type Condition = z.infer<typeof conditionSchema>;
 
@@ -37,7 +51,7 @@ export const diskMatchSchema = z
     machine: machine.optional(),
     role: z.enum(['os', 'data']).optional(),
     lun: z.number().int().min(0).max(63).optional(),
-    /** `*` stands for anything. */
+    /** Without regard to case; `*` stands for anything. */
     name: z.string().min(1).optional(),
     tag: tagMatchSchema.optional(),
     largerThanGiB: z.number().positive().optional(),
@@ -53,14 +67,17 @@ export const scopeSchema = z.strictObject({
   /** Every machine of every subscription that the installation protects. */
   all: z.boolean().default(false),
   /** Every machine of every subscription below, at any level. */
-  managementGroups: z.array(z.string().min(1)).default([]),
+  managementGroups: z.array(managementGroup).default([]),
   subscriptions: z.array(subscription).default([]),
   resourceGroups: z.array(resourceGroup).default([]),
+  /** In the subscriptions that the installation protects. */
   tags: z.array(tagMatchSchema).default([]),
   machines: z.array(machine).default([]),
   conditions: z.array(conditionSchema).default([]),
   /** Only machines in these regions; none named: in any. */
   regions: z.array(z.string().min(1)).default([]),
+  /** Of each machine only the disks that match any of these; none named: every disk. */
+  disks: z.array(diskMatchSchema).default([]),
   exclude: z
     .strictObject({
       machines: z.array(machine).default([]),

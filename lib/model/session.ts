@@ -2,15 +2,23 @@ import { z } from 'zod';
 import { ERROR_CODES } from './errors.ts';
 import { chainIdSchema, sessionIdSchema } from './ids.ts';
 import { readReasonSchema } from './restorePoint.ts';
+import { phaseTimeSchema, sessionPhaseSchema, throttlingSchema, waitTimeSchema } from './sessionTimes.ts';
 
 export const sessionKindSchema = z.enum([
   'backup',
+  /** Snapshots of one machine, without a restore point. */
+  'snapshot',
   'restore',
   'policyRun',
   'retention',
   'check',
   'collection',
   'rescan',
+  'removal',
+  /** Snapshots that no policy's retention speaks of any more: invalid, obsolete, orphaned, expired. */
+  'snapshotRetention',
+  'snapshotRescan',
+  'snapshotRemoval',
 ]);
 export type SessionKind = z.infer<typeof sessionKindSchema>;
 
@@ -24,25 +32,6 @@ export const sessionStatusSchema = z.enum([
   'skipped',
 ]);
 export type SessionStatus = z.infer<typeof sessionStatusSchema>;
-
-export const sessionPhaseSchema = z.enum([
-  'starting',
-  'snapshot',
-  'worker',
-  'plan',
-  'move',
-  'commit',
-  'create',
-  'restore',
-  'retention',
-  'machines',
-  'check',
-  'collect',
-  'rescan',
-  'release',
-  'done',
-]);
-export type SessionPhase = z.infer<typeof sessionPhaseSchema>;
 
 export const failureSchema = z.object({
   code: z.enum(ERROR_CODES),
@@ -87,6 +76,13 @@ export const sessionSchema = z.object({
   restorePoint: z.object({ chainId: chainIdSchema, sequence: z.number().int().positive() }).nullable(),
   disks: z.array(diskProgressSchema),
   warnings: z.array(z.string()),
+  /** What a person may want to know and is no fault: machines that belong to another policy, disks that were left out. */
+  notes: z.array(z.string()).default([]),
+  /** Where its time went: kept by the catalog whenever `phase` changes. */
+  phases: z.array(phaseTimeSchema).default([]),
+  /** What it waited for. */
+  waits: z.array(waitTimeSchema).default([]),
+  throttling: z.array(throttlingSchema).default([]),
   error: failureSchema.nullable(),
 });
 export type Session = z.infer<typeof sessionSchema>;

@@ -1,6 +1,7 @@
 export { checkCalendar } from './check.ts';
 export { type CronSchedule, parseSchedule } from './cron.ts';
 export { isoDate } from './days.ts';
+export { describeCalendar, describeSla, describeWhen } from './describe.ts';
 export {
   type DueCalendarSlots,
   type DueSlots,

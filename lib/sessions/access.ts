@@ -1,11 +1,20 @@
 import { z } from 'zod';
+import { endOfSas } from '../azure/index.ts';
 import type { Installation } from '../installation/index.ts';
 import { HoldfastError, sameArmId } from '../model/index.ts';
+import { noteWaits } from './live.ts';
 
 /** A granted SAS is good for this long; a worker that meets its end asks again. */
 const GRANT_SECONDS = 6 * 3600;
 /** A SAS in memory is handed out again while it has at least this long to live. */
 const MARGIN_MS = 90 * 60_000;
+
+/** Nothing is wrong: others read snapshots of the disk, and this reader's turn has not come. */
+export class AccessWaits extends HoldfastError {
+  constructor(snapshotId: string, reason: string) {
+    super('unavailable', `Access to snapshot ${snapshotId} has to wait: ${reason}.`, { target: snapshotId });
+  }
+}
 
 export type Purpose = 'source' | 'base' | 'target';
 
@@ -33,7 +42,7 @@ function cache(installation: Installation): Map<string, Held> {
  * A SAS URL to read a snapshot, on behalf of a session. The intent is written first, then the holder, then Azure is asked:
  * whatever is interrupted, the sweep finds the row.
  *
- * @throws `unavailable` (retryable) while five snapshots of the family are being read, Azure's limit
+ * @throws `AccessWaits` (`unavailable`, retryable) while five snapshots of the family are being read, Azure's limit
  */
 export async function readAccess(
   installation: Installation,
@@ -50,14 +59,13 @@ export async function readAccess(
   const until = new Date(clock.now().getTime() + GRANT_SECONDS * 1000).toISOString();
   const grantOf = { familyId: snapshot.familyId, snapshotId: snapshot.id };
   const answer = await catalog.grants.acquire(grantOf, { sessionId, purpose, until });
+  await noteWaits(installation, sessionId, answer.wait ? ['access'] : [], ['access']);
   if (answer.wait) {
-    throw new HoldfastError(
-      'unavailable',
-      `Access to snapshot ${snapshot.id} has to wait: ${answer.reason}.`,
-      { target: snapshot.id },
-    );
+    throw new AccessWaits(snapshot.id, answer.reason);
   }
-  return grant(installation, snapshot.id, 'Read');
+  return urlOf(installation, snapshot.id, () =>
+    installation.azure.snapshots.grantRead(snapshot.id, GRANT_SECONDS),
+  );
 }
 
 /** A SAS URL to write a disk in upload. It has one holder, the session that created the disk. */
@@ -67,7 +75,9 @@ export async function writeAccess(
   diskId: string,
 ): Promise<string> {
   await writeIntent(installation, sessionId, { resourceId: diskId, familyId: null, purpose: 'target' });
-  return grant(installation, diskId, 'Write');
+  return urlOf(installation, diskId, () =>
+    installation.azure.grants.grantAccess(diskId, 'Write', GRANT_SECONDS),
+  );
 }
 
 /** Forgets the SAS of a resource, so that the next caller asks Azure for a fresh one. For callers who were told 403. */
@@ -75,19 +85,18 @@ export function forgetAccess(installation: Installation, resourceId: string): vo
   cache(installation).delete(resourceId.toLowerCase());
 }
 
-async function grant(
+async function urlOf(
   installation: Installation,
   resourceId: string,
-  access: 'Read' | 'Write',
+  ask: () => Promise<string>,
 ): Promise<string> {
   const known = cache(installation).get(resourceId.toLowerCase());
   const now = installation.clock.now().getTime();
   if (known && known.goodUntil > now) return known.url;
-  const url = await installation.azure.grants.grantAccess(resourceId, access, GRANT_SECONDS);
-  cache(installation).set(resourceId.toLowerCase(), {
-    url,
-    goodUntil: now + GRANT_SECONDS * 1000 - MARGIN_MS,
-  });
+  const url = await ask();
+  // A SAS that names its own end (an unmanaged disk's) is short: each job gets a fresh one.
+  const goodUntil = Math.min(now + GRANT_SECONDS * 1000, endOfSas(url).getTime()) - MARGIN_MS;
+  cache(installation).set(resourceId.toLowerCase(), { url, goodUntil });
   return url;
 }
 
@@ -111,7 +120,8 @@ export async function releaseAccess(
     const last = grantOf === null || (await catalog.grants.release(grantOf, sessionId, purpose)).last;
     if (last) {
       forgetAccess(installation, resourceId);
-      await azure.grants.revokeAccess(resourceId);
+      if (grantOf) await azure.snapshots.endRead(resourceId);
+      else await azure.grants.revokeAccess(resourceId);
       if (grantOf) await catalog.grants.ended(grantOf);
     }
     await catalog.intents.resolve(sessionId, 'grant', key);

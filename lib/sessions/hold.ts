@@ -24,15 +24,15 @@ export async function keepHold(installation: Installation, sessionId: string): P
 async function keepClaim(
   installation: Installation,
   sessionId: string,
-  { opened }: BackupState,
+  { opened, request }: BackupState,
 ): Promise<void> {
   if (!opened) return;
   const { chainId, epoch, sequence, parent } = opened;
-  const chain = await openChain(await installation.repository(), chainId);
+  const chain = await openChain(await installation.repository(request.repository), chainId);
   const { id } = await installation.identity();
   await renewClaim(chain, { sequence, installation: id, session: sessionId, epoch, parent });
 }
 
-async function keepLease(installation: Installation, { opened }: RestoreState): Promise<void> {
-  if (opened) await renewLease(await installation.repository(), opened.lease);
+async function keepLease(installation: Installation, { opened, request }: RestoreState): Promise<void> {
+  if (opened) await renewLease(await installation.repository(request.repository), opened.lease);
 }

@@ -1,36 +1,34 @@
-import { type Installation, OWNER_TAG } from '../installation/index.ts';
-import { HoldfastError, isHoldfastError, type Machine, sameArmId } from '../model/index.ts';
+import type { Installation } from '../installation/index.ts';
+import { HoldfastError, type Machine, sameArmId } from '../model/index.ts';
+import { type Discovery, discover } from './discovery.ts';
 
-interface Scope {
-  readonly subscriptionId: string;
-  readonly resourceGroup?: string;
-}
-
-/** The machines of a scope, without our own workers. A resource group that does not exist has none. */
-export async function* listMachines(installation: Installation, scope: Scope): AsyncIterable<Machine> {
-  try {
-    for await (const machine of installation.azure.machines.list(scope)) {
-      if (machine.tags[OWNER_TAG] === undefined) yield machine;
-    }
-  } catch (error) {
-    if (!isHoldfastError(error, 'notFound')) throw error;
-  }
-}
-
-export async function* allMachines(installation: Installation): AsyncIterable<Machine> {
-  for (const subscriptionId of installation.settings.HOLDFAST_SUBSCRIPTION_IDS)
-    yield* listMachines(installation, { subscriptionId });
+/**
+ * Every machine that the installation sees: of the subscriptions that it protects, and of those that its policies name beside
+ * them, directly or by a management group.
+ */
+async function allMachines(installation: Installation): Promise<Discovery> {
+  const policies = await installation.catalog.policies.list();
+  return discover(
+    installation,
+    policies.map(({ value }) => value.scope),
+  );
 }
 
 /**
  * The machine that a person means by its name, its ARM id or its vmId. Null if there is none; `conflict` when several have
- * the name.
+ * the name; `unavailable` when there seems to be none and not everything could be looked at.
  */
 export async function findMachine(installation: Installation, name: string): Promise<Machine | null> {
-  const found: Machine[] = [];
-  for await (const machine of allMachines(installation)) {
-    const same = machine.name.toLowerCase() === name.toLowerCase() || machine.id === name.toLowerCase();
-    if (same || sameArmId(machine.armId, name)) found.push(machine);
+  const { machines, troubles } = await allMachines(installation);
+  const found = machines.flatMap(({ machine }) => (means(name, machine) ? [machine] : []));
+  if (found.length === 0 && troubles[0]) {
+    throw new HoldfastError(
+      'unavailable',
+      `Whether there is a machine ${name} is not known: ${troubles[0].message}`,
+      {
+        target: name,
+      },
+    );
   }
   if (found.length > 1) {
     const ids = found.map(({ armId }) => armId).join(', ');
@@ -42,6 +40,11 @@ export async function findMachine(installation: Installation, name: string): Pro
   }
   return found[0] ?? null;
 }
+
+const means = (name: string, machine: Machine): boolean =>
+  machine.name.toLowerCase() === name.toLowerCase() ||
+  machine.id === name.toLowerCase() ||
+  sameArmId(machine.armId, name);
 
 /** As `findMachine`; `notFound` if there is none. */
 export async function needMachine(installation: Installation, name: string): Promise<Machine> {

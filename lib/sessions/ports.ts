@@ -1,5 +1,6 @@
 /** Orchestrators that a session may run as. */
 export type OrchestratorName =
+  | 'tendSnapshots'
   | 'backUpMachine'
   | 'restoreDisks'
   | 'runPolicy'
@@ -7,7 +8,8 @@ export type OrchestratorName =
   | 'archiveMachine'
   | 'checkRepository'
   | 'collectGarbage'
-  | 'rescanRepository';
+  | 'rescanRepository'
+  | 'removeData';
 
 /** Durable instances, as sessions need them. */
 export interface Instances {

@@ -10,7 +10,7 @@ import {
   type SessionKind,
 } from '../model/index.ts';
 import type { Instances, OrchestratorName } from './ports.ts';
-import { createState, type SessionRequest } from './state.ts';
+import { createState, findState, type SessionRequest } from './state.ts';
 
 export interface StartSession {
   readonly id: string;
@@ -34,7 +34,7 @@ export async function startSession(
 ): Promise<Session> {
   const { catalog, clock, settings, telemetry } = installation;
   const { id, request, machine } = start;
-  const kind: SessionKind = request.kind === 'archive' ? 'retention' : request.kind;
+  const kind = kindOf(request);
   const now = clock.now().toISOString();
   const session: Session = {
     id,
@@ -54,6 +54,10 @@ export async function startSession(
     restorePoint: null,
     disks: [],
     warnings: [],
+    notes: [],
+    phases: [],
+    waits: [],
+    throttling: [],
     error: null,
   };
   await createState(installation, id, request);
@@ -76,6 +80,11 @@ export async function startSession(
   return current;
 }
 
+function kindOf(request: SessionRequest): SessionKind {
+  if (request.kind === 'archive') return 'retention';
+  return request.kind === 'backup' && request.makes === 'snapshot' ? 'snapshot' : request.kind;
+}
+
 export interface BackupRequest {
   readonly machine: Machine;
   readonly protection: Protection;
@@ -85,7 +94,15 @@ export interface BackupRequest {
   readonly backupFlags?: readonly Flag[];
   readonly expiresAt?: string | null;
   readonly repository?: string;
+  /** Repositories that get a copy of the point. */
+  readonly copies?: readonly string[];
+  /** The session whose snapshots are used. */
+  readonly copyOf?: string;
   readonly reset?: boolean;
+  /** The slot of its policy that it is for. */
+  readonly slot?: Date;
+  /** Snapshots that a person asked for, outside chains and retention. */
+  readonly manual?: boolean;
   readonly reason: string;
   readonly policyId: string | null;
   readonly parentId: string | null;
@@ -117,16 +134,22 @@ export function requestBackup(
       backupFlags: makes === 'backup' ? [...backupFlags] : [],
       expiresAt: asked.expiresAt ?? null,
       repository: asked.repository ?? DEFAULT_REPOSITORY,
+      copies: [...(asked.copies ?? [])],
+      copyOf: asked.copyOf ?? null,
       reset,
+      manual: asked.manual ?? false,
+      slot: asked.slot?.toISOString() ?? null,
     },
   });
 }
 
 /** `previousRunning`, with the running session as target, while a backup of the machine runs. */
-export async function refuseWhileRunning({ catalog }: Installation, machine: Machine): Promise<void> {
-  const running = (await catalog.sessions.running()).find(
-    ({ kind, machineId }) => kind === 'backup' && machineId === machine.id,
-  );
+export async function refuseWhileRunning(installation: Installation, machine: Machine): Promise<void> {
+  const sessions = await installation.catalog.sessions.running();
+  const mine = sessions.filter(({ kind, machineId }) => kind === 'backup' && machineId === machine.id);
+  // A copy into another repository is nobody's obstacle.
+  const copies = await Promise.all(mine.map(({ id }) => isCopy(installation, id)));
+  const running = mine.find((_, i) => !copies[i]);
   if (!running) return;
   throw new HoldfastError(
     'previousRunning',
@@ -135,4 +158,9 @@ export async function refuseWhileRunning({ catalog }: Installation, machine: Mac
       target: running.id,
     },
   );
+}
+
+async function isCopy(installation: Installation, sessionId: string): Promise<boolean> {
+  const request = (await findState(installation, sessionId))?.request;
+  return request?.kind === 'backup' && request.copyOf !== null;
 }

@@ -1,64 +1,34 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import { MAX_TAG_VALUE, MAX_TAGS } from '../azure/index.ts';
+import { checkTags, MAX_TAG_VALUE, MAX_TAGS, type Tags } from '../azure/index.ts';
 import { OWNER_TAG } from '../installation/index.ts';
-import { HoldfastError, type MachineConfiguration, machineConfigurationSchema } from '../model/index.ts';
+import { FLAGS, type Flag, flagLetters, HoldfastError } from '../model/index.ts';
 
 /**
- * What our snapshots carry in their tags: who owns them, what they are of, and the machine's whole configuration, deflated,
- * sealed with the installation key and split over the tags of the set. With the catalog lost, the snapshots still say what
- * they are, to us alone.
+ * What our snapshots carry in their tags: who owns them, what they are of, and sealed facts about the machine, split over
+ * the tags of the set (snapshots/metadata.ts). With the catalog lost, the snapshots still say what they are, to us alone.
  */
 export const SESSION_TAG = 'holdfast-session';
 export const MACHINE_TAG = 'holdfast-machine';
 export const SET_TAG = 'holdfast-set';
-const DISK_TAG = 'holdfast-disk';
+export const DISK_TAG = 'holdfast-disk';
 export const PARTS_TAG = 'holdfast-parts';
 const PART_PREFIX = 'holdfast-m';
+/** Letters of the schedules that a snapshot counts for, as `flagLetters` writes them; absent: none. */
+export const FLAGS_TAG = 'holdfast-flags';
+/** `true` on snapshots that a person asked for: outside chains and retention, never a base. */
+export const MANUAL_TAG = 'holdfast-manual';
+/** ISO time after which a manual snapshot may be removed; absent: it stays until a person removes it. */
+export const EXPIRES_TAG = 'holdfast-expires';
+/** Names that begin so are ours; nobody else's tag is copied under one. */
+const OUR_PREFIX = 'holdfast-';
+/** Names that begin so cannot be written by us. */
+const AZURES_PREFIX = /^(microsoft|azure|windows)/i;
 
-const OWN_TAGS = 6;
-
-const sealKey = (installationKey: Buffer): Buffer =>
-  Buffer.from(hkdfSync('sha256', installationKey, Buffer.alloc(0), 'holdfast/snapshot-tags/1', 32));
-
-/** Seals a configuration: base64url of nonce, ciphertext and authentication tag. Each call draws a new nonce. */
-export function sealConfiguration(
-  configuration: MachineConfiguration,
-  sessionId: string,
-  installationKey: Buffer,
-): string {
-  const nonce = randomBytes(12);
-  const cipher = createCipheriv('aes-256-gcm', sealKey(installationKey), nonce);
-  cipher.setAAD(Buffer.from(sessionId));
-  const plain = deflateRawSync(JSON.stringify(configuration), { level: 9 });
-  return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]).toString(
-    'base64url',
-  );
-}
-
-/** Throws `corruptObject` when the text is not what `sealConfiguration` made for this session with this key. */
-export function openConfiguration(
-  sealed: string,
-  sessionId: string,
-  installationKey: Buffer,
-): MachineConfiguration {
-  const bytes = Buffer.from(sealed, 'base64url');
-  try {
-    const decipher = createDecipheriv('aes-256-gcm', sealKey(installationKey), bytes.subarray(0, 12));
-    decipher.setAAD(Buffer.from(sessionId));
-    decipher.setAuthTag(bytes.subarray(-16));
-    const plain = Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]);
-    return machineConfigurationSchema.parse(JSON.parse(inflateRawSync(plain).toString('utf8')));
-  } catch (cause) {
-    throw new HoldfastError(
-      'corruptObject',
-      `The tags of the snapshots of session ${sessionId} do not open with this installation's key.`,
-      {
-        target: sessionId,
-        cause,
-      },
-    );
-  }
+export interface DiskToTag {
+  /** Its number in the set. */
+  readonly number: number;
+  readonly name: string;
+  /** Tags of the disk itself, when they are to be copied. */
+  readonly copied: Tags;
 }
 
 export interface TagPlan {
@@ -67,56 +37,106 @@ export interface TagPlan {
   readonly setId: string;
   readonly machineId: string;
   readonly sealed: string;
-  /** Numbers of the disks of the set, ascending. */
-  readonly disks: readonly number[];
+  /** The disks of the set, in ascending order of their numbers. */
+  readonly disks: readonly DiskToTag[];
+  /** What the policy, or the person who asked, wants on every snapshot; they win over copied ones. */
+  readonly custom?: Tags;
+  readonly flags?: readonly Flag[];
+  readonly manual?: boolean;
+  /** Of a manual set. */
+  readonly expiresAt?: string | null;
 }
 
 /**
- * The tags of each disk's snapshot. Part `i` of the sealed configuration goes to disk `i mod n`, so that all snapshots fill
- * up evenly.
+ * The tags of each disk's snapshot, by disk number. The parts of the sealed facts go round the disks that have room, so that
+ * all fill up evenly.
  *
- * @throws `tagLimit` when the set has no room, before anything is created; `resource` names the machine
+ * @throws `tagLimit` before anything is created, when a snapshot would carry more than Azure allows, or a tag that it
+ * refuses; `resource` names the machine in it
  */
-export function planTags(
-  { owner, sessionId, setId, machineId, sealed, disks }: TagPlan,
-  resource: string,
-): Map<number, Record<string, string>> {
-  const parts = sealed.match(new RegExp(`.{1,${MAX_TAG_VALUE}}`, 'g')) ?? [];
-  const room = disks.length * (MAX_TAGS - OWN_TAGS);
-  if (parts.length > room) {
+export function planTags(plan: TagPlan, resource: string): Map<number, Record<string, string>> {
+  const parts = plan.sealed.match(new RegExp(`.{1,${MAX_TAG_VALUE}}`, 'g')) ?? [];
+  const tags = new Map(plan.disks.map((disk) => [disk.number, wholeTags(plan, disk, parts.length)]));
+  for (const disk of plan.disks) checkRoom(disk, tags.get(disk.number) ?? {}, plan, resource);
+  const room = (disk: DiskToTag) => MAX_TAGS - Object.keys(tags.get(disk.number) ?? {}).length;
+  const total = plan.disks.reduce((sum, disk) => sum + room(disk), 0);
+  if (parts.length > total) {
     throw new HoldfastError(
       'tagLimit',
-      `The configuration of ${resource} needs ${parts.length} tags, and its ${disks.length} snapshots have room for ${room}. ` +
-        'Shorten the tags or extensions of the VM.',
+      `The configuration of ${resource} needs ${parts.length} tags, and its ${plan.disks.length} snapshots have room for ${total}: ` +
+        `a resource has at most ${MAX_TAGS}. Shorten the tags or extensions of the VM, or copy fewer tags to its snapshots.`,
       { target: resource },
     );
   }
-  const tags = new Map(
-    disks.map((disk): [number, Record<string, string>] => [
-      disk,
-      {
-        [OWNER_TAG]: owner,
-        [SESSION_TAG]: sessionId,
-        [MACHINE_TAG]: machineId,
-        [SET_TAG]: setId,
-        [DISK_TAG]: String(disk),
-        [PARTS_TAG]: String(parts.length),
-      },
-    ]),
-  );
-  parts.forEach((part, i) => {
-    const disk = disks[i % disks.length];
-    const of = disk === undefined ? undefined : tags.get(disk);
-    if (of) of[`${PART_PREFIX}${String(i).padStart(3, '0')}`] = part;
-  });
+  for (let part = 0; part < parts.length; ) {
+    for (const disk of plan.disks) {
+      if (part === parts.length || room(disk) === 0) continue;
+      const of = tags.get(disk.number);
+      if (of) of[partName(part)] = parts[part] ?? '';
+      part++;
+    }
+  }
+  for (const { number, name } of plan.disks)
+    checkTags(tags.get(number) ?? {}, `snapshot of disk ${name} of ${resource}`);
   return tags;
 }
 
-/** Puts the sealed configuration of a set together again; null while a part of it is missing. */
-export function joinTags(tagsOfSet: readonly Readonly<Record<string, string>>[]): string | null {
-  const all: Record<string, string> = Object.assign({}, ...tagsOfSet);
-  const count = Number(all[PARTS_TAG]);
+const partName = (part: number): string => `${PART_PREFIX}${String(part).padStart(3, '0')}`;
+
+/** Everything but the sealed parts. */
+function wholeTags(plan: TagPlan, disk: DiskToTag, parts: number): Record<string, string> {
+  const { flags = [], manual = false, expiresAt = null, custom = {} } = plan;
+  const tags: Record<string, string> = {
+    [OWNER_TAG]: plan.owner,
+    [SESSION_TAG]: plan.sessionId,
+    [MACHINE_TAG]: plan.machineId,
+    [SET_TAG]: plan.setId,
+    [DISK_TAG]: String(disk.number),
+    [PARTS_TAG]: String(parts),
+    ...(flags.length > 0 ? { [FLAGS_TAG]: flagLetters(flags) } : {}),
+    ...(manual ? { [MANUAL_TAG]: 'true' } : {}),
+    ...(expiresAt === null ? {} : { [EXPIRES_TAG]: expiresAt }),
+  };
+  const taken = new Set(Object.keys(tags).map((name) => name.toLowerCase()));
+  for (const [name, value] of [...Object.entries(custom), ...Object.entries(disk.copied)]) {
+    const lower = name.toLowerCase();
+    if (taken.has(lower) || lower.startsWith(OUR_PREFIX) || AZURES_PREFIX.test(name)) continue;
+    taken.add(lower);
+    tags[name] = value;
+  }
+  return tags;
+}
+
+function checkRoom(
+  { name, copied }: DiskToTag,
+  tags: Readonly<Record<string, string>>,
+  { custom = {} }: TagPlan,
+  resource: string,
+): void {
+  const count = Object.keys(tags).length;
+  if (count <= MAX_TAGS) return;
+  const ours = Object.keys(tags).filter((tag) => tag.startsWith(OUR_PREFIX)).length;
+  throw new HoldfastError(
+    'tagLimit',
+    `The snapshot of disk ${name} of ${resource} would carry ${count} tags, and Azure allows ${MAX_TAGS}: ${ours} of Holdfast, ` +
+      `${Object.keys(custom).length} of the policy, ${Object.keys(copied).length} copied from the disk. Remove tags, or do not copy those of the disks.`,
+    { target: name },
+  );
+}
+
+/** A snapshot's tags under lower-case names: Azure compares names so, and a policy of the cloud may have rewritten ours. */
+export const lowerCaseNames = (tags: Tags): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(tags).map(([name, value]) => [name.toLowerCase(), value]));
+
+/** Puts the sealed facts of a set together again; null while a part of them is missing. */
+export function joinTags(tagsOfSet: readonly Tags[]): string | null {
+  const all: Record<string, string> = Object.assign({}, ...tagsOfSet.map(lowerCaseNames));
+  const count = Number(all[PARTS_TAG] ?? Number.NaN);
   if (!Number.isInteger(count)) return null;
-  const parts = Array.from({ length: count }, (_, i) => all[`${PART_PREFIX}${String(i).padStart(3, '0')}`]);
+  const parts = Array.from({ length: count }, (_, i) => all[partName(i)]);
   return parts.every((part) => part !== undefined) ? parts.join('') : null;
 }
+
+/** The flags that a snapshot carries. Letters that nobody knows say nothing. */
+export const readFlags = (letters: string | undefined): Flag[] =>
+  FLAGS.filter((flag) => (letters ?? '').includes(flagLetters([flag])));

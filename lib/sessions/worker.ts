@@ -1,9 +1,12 @@
 import type { Installation } from '../installation/index.ts';
-import { fromFailure } from '../model/index.ts';
+import { fromFailure, type WaitKind } from '../model/index.ts';
 import { keepHold } from './hold.ts';
-import { enterStep } from './live.ts';
+import { enterStep, noteWaits } from './live.ts';
 import { type Looked, notYet, seen } from './look.ts';
 import { poolOf } from './state.ts';
+
+/** Why a session has no worker yet. */
+const WORKER_WAITS: readonly WaitKind[] = ['worker', 'launch', 'capacity'];
 
 /** Asks for a worker, so that its VM boots while other things are done. While all are taken it has none: `watchWorker` waits. */
 export async function launchWorker(installation: Installation, sessionId: string): Promise<void> {
@@ -21,7 +24,10 @@ export async function watchWorker(installation: Installation, sessionId: string)
   await enterStep(installation, sessionId, 'worker');
   await keepHold(installation, sessionId);
   const taken = await acquire(installation, sessionId);
-  if (taken !== null) return notYet(taken);
+  if (taken !== null) {
+    await noteWaits(installation, sessionId, ['worker'], WORKER_WAITS);
+    return notYet(taken);
+  }
   return (await superviseWorker(installation, sessionId)) === 'ready'
     ? seen(null)
     : notYet('the worker to report');
@@ -42,6 +48,9 @@ export async function superviseWorker(
   const pool = installation.workerPool(await poolOf(installation, sessionId));
   const launch = await installation.fleet.watch(sessionId, pool);
   if (launch.state === 'failed') throw fromFailure(launch.failure);
+  // Past the first step of the ladder there was no room on it.
+  const waits: WaitKind[] = launch.state === 'ready' ? [] : [launch.worker.rung > 0 ? 'capacity' : 'launch'];
+  await noteWaits(installation, sessionId, waits, WORKER_WAITS);
   return launch.state;
 }
 

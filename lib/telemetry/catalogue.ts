@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { ERROR_CODES } from '../model/errors.ts';
 import { consistencySchema, readReasonSchema, restorePointSchema } from '../model/restorePoint.ts';
 import { sessionKindSchema, sessionStatusSchema } from '../model/session.ts';
+import { WAIT_KINDS } from '../model/sessionTimes.ts';
 
 const id = (what: string) => z.string().min(1).describe(what);
 const count = (what: string) => z.int().nonnegative().describe(what);
@@ -23,6 +24,9 @@ const readReasons = z
   .describe(
     'Why each disk was read as it was (`changedBlocks`, or why it was read whole: `first`, `baseMissing`, ...), each once',
   );
+const coverage = z
+  .enum(['protected', 'late', 'waiting', 'none'])
+  .describe('Whether it is protected: `late` lacks the point of a slot, `none` is in no policy');
 const sequence = z.int().positive().describe('The number of the restore point in its chain');
 const bytesRead = count('Bytes read from snapshots, or from the repository when restoring');
 const bytesStored = count('Bytes written, compressed and encrypted, or to new disks when restoring');
@@ -62,7 +66,7 @@ export const EVENTS = {
       sessionId,
       machineId,
       sequence,
-      kind: restorePointSchema.shape.kind.describe('What was read'),
+      kind: restorePointSchema.shape.kind.describe('Whether the chain had its disks before'),
       consistency: consistencySchema.describe('Whether all disks show the same instant'),
       disks: count('How many disks it holds'),
       readReasons,
@@ -77,6 +81,36 @@ export const EVENTS = {
       machineId,
       sequence,
       reason: z.enum(['retention', 'request']).describe('Who asked for it'),
+    }),
+  ),
+  'holdfast.restorePoint.removalRefused': define(
+    'A restore point was to be removed and is immutable: it stays until its date, and is tried again.',
+    z.strictObject({
+      sessionId: sessionId.nullish(),
+      machineId,
+      sequence,
+      reason: z.enum(['retention', 'request']).describe('Who asked for it'),
+      immutableUntil: id('The date, in UTC'),
+    }),
+  ),
+  'holdfast.collection.locked': define(
+    'A collection left objects that nothing needs any more and that are immutable: they go after their date.',
+    z.strictObject({
+      sessionId,
+      chainId: id('The chain'),
+      objects: count('How many objects'),
+      bytes: count('Their bytes'),
+      immutableUntil: id('The latest of their dates, in UTC'),
+    }),
+  ),
+  'holdfast.restorePoint.held': define(
+    'A person said that a restore point stays whatever retention says, or took that back.',
+    z.strictObject({
+      machineId,
+      sequence,
+      held: z.boolean().describe('True: held; false: released'),
+      by: z.string().describe('Who holds it').nullable(),
+      until: z.iso.datetime().describe('When the hold ends by itself').nullable(),
     }),
   ),
   'holdfast.worker.launched': define(
@@ -106,6 +140,16 @@ export const EVENTS = {
       reason: z.enum(['terminal', 'missing', 'silent', 'unowned']).describe('What was found of its owner'),
     }),
   ),
+  'holdfast.snapshot.removed': define(
+    'Snapshots of one machine and one time were removed, other than by the retention of its policy.',
+    z.strictObject({
+      sessionId,
+      machineId,
+      set: id('The set: `<session>-<number>`'),
+      snapshots: count('How many snapshots'),
+      reason: z.enum(['invalid', 'obsolete', 'orphaned', 'expired', 'request']).describe('Why they went'),
+    }),
+  ),
   'holdfast.cbt.sampleMismatch': define(
     'A block that changed block tracking called unchanged had changed; the disk is read whole.',
     z.strictObject({
@@ -131,6 +175,55 @@ export const EVENTS = {
       machineId,
       chainId: id('The chain that is damaged'),
       object: id('The first damaged object'),
+    }),
+  ),
+  'holdfast.repository.keysChanged': define(
+    'The key slots of the repository were changed: who can open it is not who could before.',
+    z.strictObject({
+      repositoryId: id('The repository'),
+      change: z
+        .enum(['added', 'passwordChanged', 'rewrapped', 'removed'])
+        .describe('What was done with the slot'),
+      slot: id('The key slot'),
+    }),
+  ),
+  'holdfast.repository.adopted': define(
+    'This installation became the owner of a repository that it did not found.',
+    z.strictObject({
+      repositoryId: id('The repository'),
+      takenFrom: id('The installation that owned it before, which is fenced from now on').nullish(),
+    }),
+  ),
+  'holdfast.policy.compliance': define(
+    'How well a policy kept its SLA in the last 24 hours.',
+    z.strictObject({
+      policyId,
+      percent: z.number().describe('Mean over its machines of good points per expected ones'),
+      thresholdPercent: z.number().describe('What the SLA asks for'),
+      met: z.boolean().describe('Whether that was reached'),
+      machines: count('Machines that the policy has'),
+      missed: count('Slots without a point, of all machines'),
+    }),
+  ),
+  'holdfast.machine.coverage': define(
+    'Whether a machine is protected as its policy promises: told when that changes, and every hour.',
+    z.strictObject({
+      machineId,
+      policyId: policyId.nullish(),
+      state: coverage,
+      before: coverage.describe('What it was before; absent where nothing changed').nullish(),
+      why: id('Why, for a person'),
+      missedSlot: z.iso.datetime().describe('The slot that a late machine has no point for').nullish(),
+      rpoSeconds: seconds('Age of the newest usable point').nullish(),
+    }),
+  ),
+  'holdfast.coverage.counted': define(
+    'How many machines are in which state of coverage: told when one changes, and every hour.',
+    z.strictObject({
+      protected: count('With a point for the newest slot that had its time'),
+      late: count('Without one'),
+      waiting: count('Whose first slot has not come'),
+      none: count('In no policy that backs them up'),
     }),
   ),
   'holdfast.scheduler.tick': define(
@@ -174,6 +267,22 @@ export const METRICS = {
     instrument: 'histogram',
     unit: 's',
     attributes: z.strictObject({ kind, outcome }),
+  }),
+  'holdfast.session.waited': measure({
+    description: 'How long a session waited for something beside its own work.',
+    instrument: 'histogram',
+    unit: 's',
+    attributes: z.strictObject({
+      kind,
+      wait: z.enum([...WAIT_KINDS, 'throttling']).describe('What it waited for'),
+    }),
+  }),
+  'holdfast.rpo.age': measure({
+    description:
+      'Age of the newest usable point of a machine, measured every hour and at each change of its coverage.',
+    instrument: 'histogram',
+    unit: 's',
+    attributes: z.strictObject({ state: coverage }),
   }),
   'holdfast.io.read': measure({
     description: 'Bytes that sessions read.',

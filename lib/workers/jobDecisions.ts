@@ -23,13 +23,14 @@ const isCurrent = (job: Job, owner: string, attempt: number): boolean =>
   job.state === 'claimed' && job.owner === owner && job.attempt === attempt;
 
 /** Ends the running attempt as failed: open again, or poisoned after the last. */
-function failed(job: Job, failure: Pick<Failure, 'code' | 'message' | 'retryable'>): Job {
-  const { code, message, retryable } = failure;
+function failed(job: Job, failure: Failure): Job {
+  const { code, message, target, retryable } = failure;
   const attempt = {
     attempt: Math.max(job.attempt, 1),
     owner: job.owner ?? 'nobody',
     code,
     message: message.slice(0, MESSAGE_CHARS),
+    ...(target === undefined ? {} : { target: target.slice(0, MESSAGE_CHARS) }),
     retryable,
   };
   const state = job.attempt >= MAX_ATTEMPTS ? 'poisoned' : 'open';
@@ -114,13 +115,19 @@ export function completed(
 export function gaveUp(
   job: Job,
   caller: { owner: string; attempt: number },
-  failure: Pick<Failure, 'code' | 'message' | 'retryable'>,
+  failure: Failure,
 ): { gone: boolean; job: Job } {
   if (isCurrent(job, caller.owner, caller.attempt)) return { gone: false, job: failed(job, failure) };
   const told = job.failures.some((one) => one.attempt === caller.attempt && one.owner === caller.owner);
   const cancelled = job.state === 'cancelled' && job.attempt === caller.attempt;
   return { gone: !told && !cancelled, job };
 }
+
+/** The running attempt never began: its turn has not come. The next one has its number, since this one has written nothing. */
+export const putBack = (job: Job, caller: { owner: string; attempt: number }): Job =>
+  isCurrent(job, caller.owner, caller.attempt)
+    ? { ...job, state: 'open', owner: null, until: null, attempt: job.attempt - 1 }
+    : job;
 
 /** What has not ended is cancelled; a worker that is at it is told when it renews. */
 export const cancelled = (job: Job): Job =>

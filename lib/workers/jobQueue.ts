@@ -15,6 +15,7 @@ import {
   claimed,
   completed,
   gaveUp,
+  putBack,
   type Renewal,
   renewed,
   settled,
@@ -101,6 +102,11 @@ export class JobQueue {
     const clean = { ...failure, message: redact(failure.message) };
     const outcome = await this.#decide(attempt, (job) => gaveUp(job, attempt, clean));
     return { gone: outcome?.gone ?? true };
+  }
+
+  /** The attempt could not begin, and nothing is wrong: the job is open again, as if nobody had claimed it. */
+  async putBack(attempt: Attempt): Promise<void> {
+    await this.#decide(attempt, (job) => ({ job: putBack(job, attempt) }));
   }
 
   /** Cancels what has not ended. Workers are told at their next renewal. */

@@ -24,6 +24,8 @@ export interface QueueStatus {
   readonly results: readonly { readonly id: string; readonly disk: number; readonly result: JobResult }[];
   /** What poisoned jobs died of, all reasons in the message. */
   readonly failures: readonly Failure[];
+  /** What single attempts of poisoned jobs failed with. */
+  readonly attempts: readonly Failure[];
 }
 
 export function summarise(jobs: readonly Job[], now: Date): QueueStatus {
@@ -49,6 +51,7 @@ export function summarise(jobs: readonly Job[], now: Date): QueueStatus {
     })),
     results: jobs.flatMap(({ id, spec, result }) => (result ? [{ id, disk: spec.disk, result }] : [])),
     failures: jobs.filter(({ state }) => state === 'poisoned').map(poison),
+    attempts: jobs.filter(({ state }) => state === 'poisoned').flatMap(({ failures }) => failures),
   };
 }
 

@@ -5,7 +5,16 @@
 import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-export type Surface = 'arm' | 'entra' | 'keyVault' | 'disk' | 'identity' | 'imds' | 'admin' | 'unknown';
+export type Surface =
+  | 'arm'
+  | 'entra'
+  | 'keyVault'
+  | 'disk'
+  | 'storage'
+  | 'identity'
+  | 'imds'
+  | 'admin'
+  | 'unknown';
 
 export interface LoggedRequest {
   /** ISO 8601, of the simulator's clock. */

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { ArmError } from './errors.ts';
+import { conditionHolds, type DataRequest, isKnownCondition } from './roleConditions.ts';
 import type { Collection, StateStore } from './state.ts';
 import type { Caller } from './tokens.ts';
 
@@ -19,9 +20,11 @@ export interface RoleDefinition {
 export interface RoleAssignment {
   id: string;
   principalId: string;
-  /** `/subscriptions/…` at any depth, or `/` for everything. */
+  /** `/subscriptions/…` at any depth, a management group, or `/` for everything. */
   scope: string;
   role: string;
+  /** Of data actions: what a request must say besides. See roleConditions.ts. */
+  condition?: string;
 }
 
 const READ_VM = [
@@ -55,9 +58,31 @@ const SNAPSHOTS = [
   'Microsoft.Compute/snapshots/endGetAccess/action',
 ];
 
-/** The product's three roles and the built-in ones that it is compared with. */
+/** VM restore points: all disks at one moment. */
+const RESTORE_POINTS = [
+  'Microsoft.Compute/restorePointCollections/read',
+  'Microsoft.Compute/restorePointCollections/write',
+  'Microsoft.Compute/restorePointCollections/delete',
+  'Microsoft.Compute/restorePointCollections/restorePoints/read',
+  'Microsoft.Compute/restorePointCollections/restorePoints/write',
+  'Microsoft.Compute/restorePointCollections/restorePoints/delete',
+  'Microsoft.Compute/restorePointCollections/restorePoints/diskRestorePoints/read',
+  'Microsoft.Compute/restorePointCollections/restorePoints/diskRestorePoints/beginGetAccess/action',
+  'Microsoft.Compute/restorePointCollections/restorePoints/diskRestorePoints/endGetAccess/action',
+];
+
+/** The product's roles and the built-in ones that it is compared with. */
 export const ROLE_DEFINITIONS: readonly RoleDefinition[] = [
-  { name: 'Holdfast Protect', actions: [...READ_VM, ...SNAPSHOTS] },
+  { name: 'Holdfast Protect', actions: [...READ_VM, ...SNAPSHOTS, ...RESTORE_POINTS] },
+  {
+    // Scripts in guests run as root: a role of its own, for those who use them.
+    name: 'Holdfast Guest',
+    actions: [
+      'Microsoft.Compute/virtualMachines/runCommands/read',
+      'Microsoft.Compute/virtualMachines/runCommands/write',
+      'Microsoft.Compute/virtualMachines/runCommands/delete',
+    ],
+  },
   {
     name: 'Holdfast Worker',
     actions: [
@@ -127,6 +152,16 @@ export const ROLE_DEFINITIONS: readonly RoleDefinition[] = [
       'Microsoft.Resources/tags/write',
     ],
   },
+  {
+    // On a storage account with unmanaged disks; assigned with the condition that only snapshots may be deleted.
+    name: 'Holdfast Unmanaged Disks',
+    actions: ['Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action'],
+    dataActions: [
+      'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read',
+      'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action',
+      'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete',
+    ],
+  },
   { name: 'Owner', actions: ['*'] },
   {
     name: 'Contributor',
@@ -146,6 +181,14 @@ export const ROLE_DEFINITIONS: readonly RoleDefinition[] = [
       'Microsoft.Compute/disks/download/action',
       'Microsoft.Compute/disks/upload/action',
     ],
+  },
+  {
+    name: 'Storage Blob Data Contributor',
+    actions: [
+      'Microsoft.Storage/storageAccounts/blobServices/containers/*',
+      'Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action',
+    ],
+    dataActions: ['Microsoft.Storage/storageAccounts/blobServices/containers/blobs/*'],
   },
   {
     name: 'Key Vault Secrets User',
@@ -199,8 +242,11 @@ function within(scope: string, target: string): boolean {
 export class Roles {
   private readonly definitions: Collection<RoleDefinition>;
   private readonly assignments: Collection<RoleAssignment>;
+  /** The management groups above a scope, as scopes. */
+  private readonly above: (scope: string) => string[];
 
-  constructor(state: StateStore) {
+  constructor(state: StateStore, above: (scope: string) => string[] = () => []) {
+    this.above = above;
     this.definitions = state.collection('roleDefinitions');
     this.assignments = state.collection('roleAssignments');
   }
@@ -210,9 +256,11 @@ export class Roles {
     this.definitions.set(role.name, role);
   }
 
-  /** Idempotent. Throws when no role has this name. */
-  assign(principalId: string, role: string, scope: string): RoleAssignment {
+  /** Idempotent. Throws when no role has this name, and for a condition that the simulator does not know. */
+  assign(principalId: string, role: string, scope: string, condition?: string): RoleAssignment {
     if (!this.definition(role)) throw new Error(`No role is named '${role}'.`);
+    if (condition !== undefined && !isKnownCondition(condition))
+      throw new Error(`The simulator does not know the condition ${condition}.`);
     const same = this.assignments
       .values()
       .find(
@@ -223,7 +271,13 @@ export class Roles {
       );
     if (same) return same;
     const id = randomUUID();
-    return this.assignments.set(id, { id, principalId, role, scope });
+    return this.assignments.set(id, {
+      id,
+      principalId,
+      role,
+      scope,
+      ...(condition === undefined ? {} : { condition }),
+    });
   }
 
   /** Removes the assignments that match; answers how many there were. */
@@ -246,8 +300,19 @@ export class Roles {
     return this.some(principalId, scope, (role) => included(role.actions, role.notActions, action));
   }
 
-  allowsData(principalId: string, action: string, scope: string): boolean {
-    return this.some(principalId, scope, (role) => included(role.dataActions, role.notDataActions, action));
+  allowsData(
+    principalId: string,
+    action: string,
+    scope: string,
+    request: DataRequest = { snapshot: false },
+  ): boolean {
+    return this.some(
+      principalId,
+      scope,
+      (role, { condition }) =>
+        included(role.dataActions, role.notDataActions, action) &&
+        (condition === undefined || conditionHolds(condition, action, request)),
+    );
   }
 
   /** True when the principal has any role at or below the scope: lists are filtered for it instead of refused. */
@@ -256,7 +321,8 @@ export class Roles {
       .values()
       .some(
         (known) =>
-          known.principalId === principalId && (within(scope, known.scope) || within(known.scope, scope)),
+          known.principalId === principalId &&
+          (within(scope, known.scope) || this.covers(known.scope, scope)),
       );
   }
 
@@ -287,15 +353,23 @@ export class Roles {
     );
   }
 
+  private covers(outer: string, scope: string): boolean {
+    return within(outer, scope) || this.above(scope).some((above) => within(outer, above));
+  }
+
   private definition(name: string): RoleDefinition | undefined {
     return this.definitions.get(name) ?? ROLE_DEFINITIONS.find((role) => role.name === name);
   }
 
-  private some(principalId: string, scope: string, grants: (role: RoleDefinition) => boolean): boolean {
+  private some(
+    principalId: string,
+    scope: string,
+    grants: (role: RoleDefinition, assignment: RoleAssignment) => boolean,
+  ): boolean {
     return this.assignments.values().some((assignment) => {
-      if (assignment.principalId !== principalId || !within(assignment.scope, scope)) return false;
+      if (assignment.principalId !== principalId || !this.covers(assignment.scope, scope)) return false;
       const role = this.definition(assignment.role);
-      return role !== undefined && grants(role);
+      return role !== undefined && grants(role, assignment);
     });
   }
 }

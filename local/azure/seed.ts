@@ -5,11 +5,12 @@ import { DISKS, type DiskRecord, type DiskRecords } from './arm/diskRecords.ts';
 import { newDisk } from './arm/disks.ts';
 import { resourceId } from './arm/ids.ts';
 import { assignIdentity } from './arm/machineIdentity.ts';
-import { MACHINES, type MachineRecord } from './arm/machineRecords.ts';
+import { type AttachedDisk, MACHINES, type MachineRecord } from './arm/machineRecords.ts';
 import type { MachineServices } from './arm/machineServices.ts';
 import { networkRecord } from './arm/network.ts';
 import { type NetworkRecord, subnetsOf } from './arm/networkRecords.ts';
 import { importRaw } from './disks/index.ts';
+import type { BlobPlace } from './storage/index.ts';
 
 export interface SeedDisk {
   name?: string;
@@ -18,6 +19,11 @@ export interface SeedDisk {
   sizeBytes?: number;
   sku?: string;
   tags?: Record<string, string>;
+  /** Properties in Azure's shape, kept and shown as given: `maxShares`, `networkAccessPolicy`, `encryption`, ... */
+  properties?: Record<string, unknown>;
+  logicalSectorSize?: number;
+  /** A page blob `<container>/<name>.vhd` of this account, which must have been added, instead of a managed disk. */
+  unmanaged?: { account: string; container?: string };
 }
 
 export interface SeedMachine {
@@ -28,11 +34,13 @@ export interface SeedMachine {
   size?: string;
   zones?: string[];
   tags?: Record<string, string>;
-  osDisk: SeedDisk & { osType?: 'Linux' | 'Windows' };
+  osDisk: SeedDisk & { osType?: 'Linux' | 'Windows'; ephemeral?: boolean };
   dataDisks?: (SeedDisk & { lun?: number })[];
   /** Default true: running. */
   running?: boolean;
   systemAssignedIdentity?: boolean;
+  /** Other properties of the VM in Azure's shape: `securityProfile`, ... */
+  properties?: Record<string, unknown>;
 }
 
 const MIB = 2 ** 20;
@@ -53,7 +61,7 @@ export async function seedMachine(services: MachineServices, order: SeedMachine)
     ...(order.zones ? { zones: order.zones } : {}),
   };
   const osType = order.osDisk.osType ?? 'Linux';
-  const os = await seedDisk(
+  const os = await seedAttached(
     services,
     id,
     place,
@@ -62,14 +70,14 @@ export async function seedMachine(services: MachineServices, order: SeedMachine)
   );
   const dataDisks: MachineRecord['dataDisks'] = [];
   for (const [index, disk] of (order.dataDisks ?? []).entries()) {
-    const made = await seedDisk(
+    const made = await seedAttached(
       services,
       id,
       place,
       { name: `${order.name}_DataDisk_${index}`, ...disk },
       {},
     );
-    dataDisks.push({ ...attached(made, 'Attach'), caching: 'None', lun: disk.lun ?? index });
+    dataDisks.push({ ...made, caching: 'None', lun: disk.lun ?? index });
   }
   const nic = seedInterface(services, order, location);
   network.save(nic);
@@ -86,7 +94,7 @@ export async function seedMachine(services: MachineServices, order: SeedMachine)
     power: order.running === false ? 'deallocated' : 'running',
     provisioningState: 'Succeeded',
     timeCreated: clock.now().getTime(),
-    osDisk: { ...attached(os, 'FromImage'), osType, ephemeral: false },
+    osDisk: { ...os, osType, ephemeral: order.osDisk.ephemeral ?? false },
     dataDisks,
     imageReference: { publisher: 'Debian', offer: 'debian-12', sku: '12-gen2', version: 'latest' },
     osProfile: {
@@ -97,13 +105,46 @@ export async function seedMachine(services: MachineServices, order: SeedMachine)
       allowExtensionOperations: true,
     },
     interfaces: [{ id: nic.id, primary: true, deleteOption: 'Detach' }],
-    echoed: {},
+    echoed: order.properties ?? {},
   };
   // Nobody asked for it, so nobody's rights are in question.
   if (order.systemAssignedIdentity)
     assignIdentity(services, { caller: { objectId: '', clientId: '' } }, machine, { type: 'SystemAssigned' });
   machines.save(machine);
   return machine;
+}
+
+/** A disk of the machine: managed, or the page blob of a VHD. */
+async function seedAttached(
+  services: MachineServices,
+  machineId: string,
+  place: Parameters<typeof seedDisk>[2],
+  order: SeedDisk & { name: string },
+  more: Partial<DiskRecord>,
+): Promise<AttachedDisk> {
+  const createOption = more.osType === undefined ? 'Attach' : 'FromImage';
+  if (!order.unmanaged)
+    return attached(await seedDisk(services, machineId, place, order, more), createOption);
+  const { storage, disks } = services;
+  const { account: name, container = 'vhds' } = order.unmanaged;
+  const account = storage.accounts.get(name);
+  if (!account) throw new Error(`There is no storage account ${name}.`);
+  storage.addContainer(account, container);
+  const blob: BlobPlace = { account: name, container, blob: `${order.name}.vhd` };
+  const imageBytes = order.image === undefined ? 0 : (await stat(order.image)).size;
+  const sizeBytes = Math.max(order.sizeBytes ?? 0, Math.ceil(imageBytes / MIB) * MIB);
+  if (sizeBytes === 0) throw new Error(`The disk ${order.name} needs an image or a size.`);
+  const record = await storage.putVhd(blob, sizeBytes);
+  if (order.image !== undefined) await importRaw(disks.store, record.content, order.image);
+  storage.save({ ...record, leasedBy: machineId });
+  return {
+    name: order.name,
+    diskId: `${blob.account}/${blob.container}/${blob.blob}`,
+    unmanaged: blob,
+    createOption,
+    caching: 'ReadWrite',
+    deleteOption: 'Detach',
+  };
 }
 
 /** An empty or imported disk; `machineId` attaches it. */
@@ -125,7 +166,11 @@ export async function seedDisk(
     name: order.name,
     sku: order.sku ?? 'Premium_LRS',
     tags: order.tags ?? {},
-    creation: { createOption: more.osType === undefined ? 'Empty' : 'FromImage' },
+    creation: {
+      createOption: more.osType === undefined ? 'Empty' : 'FromImage',
+      ...(order.logicalSectorSize === undefined ? {} : { logicalSectorSize: order.logicalSectorSize }),
+    },
+    echoed: order.properties ?? {},
     sizeBytes,
     timeCreated: clock.now().getTime(),
     ...(machineId === undefined ? {} : { managedBy: machineId }),

@@ -1,4 +1,4 @@
-/** The HTTPS server: resource manager, Entra, Key Vault and the disks' data plane on one loopback port, told apart by path. */
+/** The HTTPS server: resource manager, Entra, Key Vault, storage accounts and the disks' data plane on one loopback port, told apart by path. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -9,6 +9,7 @@ import { ArmError } from './errors.ts';
 import { type Exchange, type Reply, serve, type Watch } from './http.ts';
 import type { KeyVaults } from './keyVault.ts';
 import type { Operations } from './operations.ts';
+import type { StoragePlane } from './storage/index.ts';
 import { TokenError, type Tokens } from './tokens.ts';
 
 export type DataPlane = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
@@ -19,6 +20,7 @@ export interface ServerParts extends Watch {
   operations: Operations;
   keyVaults: KeyVaults;
   dataPlane: DataPlane;
+  storage: StoragePlane;
   base: () => string;
 }
 
@@ -63,6 +65,11 @@ async function handle(parts: ServerParts, request: IncomingMessage, response: Se
     );
   if (parts.keyVaults.owns(path))
     return serve(parts, 'keyVault', request, response, (exchange) => parts.keyVaults.answer(exchange));
+  if (parts.storage.owns(path))
+    return serve(parts, 'storage', request, response, async () => {
+      await parts.storage.handle(request, response);
+      return undefined;
+    });
   return serve(parts, 'unknown', request, response, async () => ({
     status: 404,
     body: new ArmError(404, 'NotFound', `Nothing answers at '${path}'. See local/azure/README.md.`).body(),

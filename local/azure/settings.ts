@@ -12,6 +12,8 @@ export interface SimulatorSettings {
     retryAfterSeconds: number;
     /** An operation that nobody polls ends after this many milliseconds, whatever `polls` says. */
     patienceMs: number;
+    /** Milliseconds of the simulator's clock that the background copy of an Ultra or Premium SSD v2 disk's snapshot takes. */
+    backgroundCopyMs: number;
   };
   limits: {
     /** Resource manager, per subscription and principal: bucket size and refill per second. */
@@ -29,6 +31,8 @@ export interface SimulatorSettings {
     grantsPerFamily: number;
     grantSeconds: number;
     tags: number;
+    /** Between two crash consistent restore points of a machine; three times as long between those that ask the guest. */
+    restorePointMinutes: number;
     /** vCPUs per subscription and region, of all sizes together, deallocated machines included. */
     regionalCores: number;
   };
@@ -39,7 +43,7 @@ export interface SimulatorSettings {
 }
 
 export const DEFAULT_SETTINGS: SimulatorSettings = {
-  operations: { polls: 0, delayMs: 0, retryAfterSeconds: 1, patienceMs: 3_000 },
+  operations: { polls: 0, delayMs: 0, retryAfterSeconds: 1, patienceMs: 3_000, backgroundCopyMs: 0 },
   limits: {
     reads: { burst: 250, perSecond: 25 },
     writes: { burst: 200, perSecond: 10 },
@@ -54,6 +58,7 @@ export const DEFAULT_SETTINGS: SimulatorSettings = {
     grantsPerFamily: 5,
     grantSeconds: 5_184_000,
     tags: 50,
+    restorePointMinutes: 60,
     regionalCores: 100,
   },
   guests: { stopGraceMs: 3_000 },

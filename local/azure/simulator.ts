@@ -8,15 +8,19 @@ import { DiskRecords } from './arm/diskRecords.ts';
 import { type DiskServices, diskRoutes } from './arm/disks.ts';
 import { Grants } from './arm/grants.ts';
 import { groupId, resourceId } from './arm/ids.ts';
+import { Locks, type ManagementLock } from './arm/locks.ts';
 import { type MachineRecord, MachineRecords } from './arm/machineRecords.ts';
 import { type MachineServices, removeMachine } from './arm/machineServices.ts';
 import { machineRoutes } from './arm/machines.ts';
+import { ManagementGroups, managementGroupRoutes } from './arm/managementGroups.ts';
 import { networkRoutes } from './arm/network.ts';
 import { NetworkRecords } from './arm/networkRecords.ts';
 import { operationRoutes } from './arm/operationRoutes.ts';
 import { type ResourceGroupRecord, ResourceGroups } from './arm/resourceGroupRecords.ts';
 import { resourceGroupRoutes } from './arm/resourceGroups.ts';
 import { resourceListRoutes } from './arm/resourceList.ts';
+import { restorePointRoutes } from './arm/restorePoints.ts';
+import { GuestAgents, type RanScript, runCommandRoutes } from './arm/runCommands.ts';
 import { type Shortage, Sizes, sizeRoutes } from './arm/sizes.ts';
 import { snapshotRoutes } from './arm/snapshots.ts';
 import { type SubscriptionRecord, Subscriptions } from './arm/subscriptionRecords.ts';
@@ -45,6 +49,13 @@ import { type SeedDisk, type SeedMachine, seedDisk, seedMachine } from './seed.t
 import { portOf, startServer } from './server.ts';
 import { mergeSettings, type SettingsOverride, type SimulatorSettings } from './settings.ts';
 import { StateStore } from './state.ts';
+import {
+  Delegation,
+  FOOTER_BYTES,
+  type PageBlobRecord,
+  StorageAccounts,
+  StoragePlane,
+} from './storage/index.ts';
 import { ensureTls, type LoopbackTls } from './tls.ts';
 import { type IssuedToken, type Principal, Tokens } from './tokens.ts';
 
@@ -79,6 +90,9 @@ export class AzureSimulator {
   private readonly state: StateStore;
   private readonly core: ArmCore;
   private readonly machineServices: MachineServices;
+  private readonly managementGroups: ManagementGroups;
+  private readonly storage: StorageAccounts;
+  private readonly agents: GuestAgents;
   private readonly vaults: KeyVaults;
   private readonly apps: AppIdentities;
   private readonly metadata: MetadataServices;
@@ -100,7 +114,8 @@ export class AzureSimulator {
     this.settings = mergeSettings(options.settings);
     const { limits } = this.settings;
     this.log = new RequestLog(folder);
-    this.roles = new Roles(state);
+    this.managementGroups = new ManagementGroups(state);
+    this.roles = new Roles(state, (scope) => this.managementGroups.above(scope));
     this.policies = openAccessPolicies(join(folder, 'disks'), clock);
     this.core = {
       roles: this.roles,
@@ -109,10 +124,13 @@ export class AzureSimulator {
       operations: new Operations(state, clock, this.settings.operations),
       subscriptions: new Subscriptions(state),
       groups: new ResourceGroups(state),
+      locks: new Locks(state),
       base,
     };
     const app = new ArmApp(this.core);
     const disks = new DiskRecords(state, store, clock);
+    this.agents = new GuestAgents(state);
+    this.storage = new StorageAccounts(state, store, clock);
     const machines = new MachineRecords(state);
     const network = new NetworkRecords(state);
     const sizes = new Sizes(state, machines, limits);
@@ -130,6 +148,7 @@ export class AzureSimulator {
       disks,
       network,
       sizes,
+      storage: this.storage,
       tokens,
       guests: this.guests,
       clock,
@@ -150,15 +169,36 @@ export class AzureSimulator {
       runningMachineOf: (record) => runningMachineOf(record as { managedBy?: string }),
     });
     const deallocated = (id: string) => machines.get(id)?.power === 'deallocated';
-    const diskServices: DiskServices = { app, records: disks, grants, clock, limits, deallocated };
+    const diskServices: DiskServices = {
+      app,
+      records: disks,
+      grants,
+      clock,
+      limits,
+      deallocated,
+      backgroundCopyMs: () => this.settings.operations.backgroundCopyMs,
+    };
 
     subscriptionRoutes(app);
+    managementGroupRoutes(app, this.managementGroups);
     resourceGroupRoutes(app, limits.tags, (group) => this.emptyGroup(group));
     tagRoutes({ app, state, disks, machines, network, tagLimit: limits.tags });
     resourceListRoutes({ app, disks, machines, network });
     diskRoutes(diskServices);
     snapshotRoutes(diskServices);
     machineRoutes(this.machineServices);
+    runCommandRoutes({ app, machines, disks, clock, guests: this.agents });
+    restorePointRoutes({
+      app,
+      state,
+      machines,
+      disks,
+      grants,
+      sizes,
+      clock,
+      limits,
+      agentPresent: (machineId) => this.agents.isPresent(machineId),
+    });
     networkRoutes({ app, network, machines, tagLimit: limits.tags });
     sizeRoutes(app, sizes);
     operationRoutes(app);
@@ -243,6 +283,22 @@ export class AzureSimulator {
     });
   }
 
+  /** Adds or replaces a management group, with the subscriptions right below it. The group above comes first. */
+  addManagementGroup(order: {
+    name: string;
+    displayName?: string;
+    parent?: string;
+    subscriptions?: string[];
+  }): { id: string } {
+    const { name, parent, displayName = name, subscriptions = [] } = order;
+    return this.managementGroups.put({
+      name,
+      displayName,
+      subscriptions,
+      ...(parent === undefined ? {} : { parent }),
+    });
+  }
+
   addResourceGroup(order: {
     subscription: string;
     name: string;
@@ -292,8 +348,13 @@ export class AzureSimulator {
     this.roles.define(role);
   }
 
-  assignRole(order: { principalId: string; role: string; scope: string }): RoleAssignment {
-    return this.roles.assign(order.principalId, order.role, order.scope);
+  assignRole(order: {
+    principalId: string;
+    role: string;
+    scope: string;
+    condition?: string;
+  }): RoleAssignment {
+    return this.roles.assign(order.principalId, order.role, order.scope, order.condition);
   }
 
   unassignRole(match: { principalId: string; role?: string; scope?: string }): number {
@@ -304,6 +365,36 @@ export class AzureSimulator {
   addKeyVault(order: { subscription: string; group: string; name: string }): { id: string; url: string } {
     const id = `${groupId(order.subscription, order.group)}/providers/Microsoft.KeyVault/vaults/${order.name}`;
     return { id: this.vaults.add({ name: order.name, id }).id, url: this.vaults.url(order.name) };
+  }
+
+  /** A storage account for page blobs; `premium`: with the limits that Azure sets to snapshots of premium page blobs. */
+  addStorageAccount(order: { subscription: string; group: string; name: string; premium?: boolean }): {
+    id: string;
+    url: string;
+  } {
+    const { subscription, group, name, premium = false } = order;
+    const id = resourceId(subscription, group, 'Microsoft.Storage/storageAccounts', name);
+    return { id: this.storage.addAccount({ name, id, premium }).id, url: `${this.url}/${name}` };
+  }
+
+  /**
+   * Puts another VHD, of the same size and empty, in the place of an unmanaged disk, as somebody does who copies over it. Its snapshots stay.
+   * Azure does not say whether the blob keeps its creation time: both can be tried.
+   */
+  async replacePageBlob(order: { diskId: string; keepCreationTime: boolean }): Promise<void> {
+    const record = this.pageBlob(order.diskId);
+    const sizeBytes = this.store.describe(record.content).sizeBytes - FOOTER_BYTES;
+    await this.storage.putVhd(record, sizeBytes, { keepCreationTime: order.keepCreationTime });
+  }
+
+  /** Makes an unmanaged disk larger, as an operator does while the machine is deallocated. */
+  async growPageBlob(order: { diskId: string; sizeBytes: number }): Promise<void> {
+    await this.storage.grow(this.pageBlob(order.diskId), order.sizeBytes);
+  }
+
+  /** The snapshots of an unmanaged disk, oldest first. */
+  pageBlobSnapshots(order: { diskId: string }): { time: string; metadata: Record<string, string> }[] {
+    return this.pageBlob(order.diskId).snapshots.map(({ time, metadata }) => ({ time, metadata }));
   }
 
   /** A machine without a guest of its own: what Holdfast protects. Idempotent by name. */
@@ -333,7 +424,16 @@ export class AzureSimulator {
     this.machineServices.sizes.setQuota(order.subscription, order.location, order.limit);
   }
 
-  // ---- The guests' workload: bytes of a disk by its ARM id ------------------------------------------------------------------------
+  /** Locks a scope (a resource, a group, a subscription), as its owner would; again: another level. */
+  lockScope(order: ManagementLock): void {
+    this.core.locks.set(order);
+  }
+
+  unlockScope(order: { scope: string }): void {
+    this.core.locks.remove(order.scope);
+  }
+
+  // ---- The guests' workload: bytes of a disk by its ARM id, or by its URL ------------------------------------------------------------------------
 
   async writeDisk(order: { diskId: string; offset: number; data: Uint8Array }): Promise<void> {
     await this.store.write(this.contentOf(order.diskId), order.offset, order.data);
@@ -351,7 +451,17 @@ export class AzureSimulator {
   /** Size, and bytes that are allocated. */
   describeDisk(order: { diskId: string }): { sizeBytes: number; allocatedBytes: number } {
     const { sizeBytes, allocatedBytes } = this.store.stat(this.contentOf(order.diskId));
-    return { sizeBytes, allocatedBytes };
+    return { sizeBytes: sizeBytes - (isUrl(order.diskId) ? FOOTER_BYTES : 0), allocatedBytes };
+  }
+
+  /** Whether the guest has an agent: without one, no run command runs. */
+  setGuestAgent(order: { machineId: string; present: boolean }): void {
+    this.agents.setPresent(order.machineId, order.present);
+  }
+
+  /** What run commands ran in guests, oldest first. */
+  guestScripts(order: { machineId?: string } = {}): RanScript[] {
+    return this.agents.scripts(order.machineId);
   }
 
   // ---- Time, faults, log -----------------------------------------------------------------------------------------------------------
@@ -458,6 +568,15 @@ export class AzureSimulator {
       tenantId: this.tenantId,
       verifyToken: async (authorization) => this.mayTouchDisks(authorization),
     });
+    const storage = new StoragePlane({
+      accounts: this.storage,
+      tokens: this.tokens,
+      roles: this.roles,
+      delegation: new Delegation(this.state),
+      faults: this.diskFaults,
+      now: () => this.clock.now(),
+      base: () => this.url,
+    });
     const https = await startServer(
       {
         ...watch,
@@ -466,6 +585,7 @@ export class AzureSimulator {
         operations: this.core.operations,
         keyVaults: this.vaults,
         dataPlane: (request, response) => plane.handle(request, response),
+        storage,
         base: () => this.url,
       },
       this.tls,
@@ -499,7 +619,7 @@ export class AzureSimulator {
       delete disk.managedBy;
       disks.save(disk);
     }
-    disks.sweepOrphans();
+    disks.sweepOrphans(this.storage.contents());
     for (const machine of machines.machines.values()) {
       if (machine.power === 'running' && machine.provisioningState !== 'Deleting') this.guests.boot(machine);
     }
@@ -523,9 +643,26 @@ export class AzureSimulator {
     for (const record of network.resources.filter(inGroup)) network.resources.delete(record.id);
   }
 
+  /** By its URL, whatever the port was. */
+  private pageBlob(url: string): PageBlobRecord {
+    const [account = '', container = '', ...blob] = decodeURI(new URL(url).pathname).slice(1).split('/');
+    const record = this.storage.get({ account, container, blob: blob.join('/') });
+    if (!record) throw new Error(`No page blob is at ${url}.`);
+    return record;
+  }
+
   private contentOf(id: string): string {
+    if (isUrl(id)) {
+      const record = this.pageBlob(id);
+      const time = new URL(id).searchParams.get('snapshot');
+      const snapshot = record.snapshots.find((one) => one.time === time);
+      if (time !== null && !snapshot) throw new Error(`No snapshot is at ${id}.`);
+      return snapshot?.content ?? record.content;
+    }
     const record = this.machineServices.disks.get(id);
     if (!record) throw new Error(`No disk or snapshot has the id ${id}.`);
     return record.uniqueId;
   }
 }
+
+const isUrl = (id: string): boolean => id.startsWith('https:');

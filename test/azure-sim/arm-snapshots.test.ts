@@ -48,6 +48,68 @@ describe('managed disks and snapshots over the official SDK', () => {
     expect(disk.timeCreated).toBeInstanceOf(Date);
   });
 
+  it('keeps snapshots zone-redundant where the region has zones, and says so in its list of SKUs', async () => {
+    const offered: string[] = [];
+    for await (const { resourceType, name } of rig
+      .compute()
+      .resourceSkus.list({ filter: `location eq '${LOCATION}'` }))
+      if (resourceType === 'snapshots') offered.push(name ?? '');
+    expect(offered).toEqual(['Standard_LRS', 'Premium_LRS', 'Standard_ZRS']);
+    await empty('redundant');
+    const creationData = { createOption: 'Copy', sourceResourceId: diskId('redundant') };
+    const snapshot = { location: LOCATION, incremental: true, sku: { name: 'Standard_ZRS' }, creationData };
+    expect(await rig.compute().snapshots.createOrUpdate(GROUP, 'redundant-1', snapshot)).toMatchObject({
+      sku: { name: 'Standard_ZRS' },
+    });
+  });
+
+  it('copies snapshots of Premium SSD v2 disks in the background: no SAS before it is done, three at a time', async () => {
+    rig.simulator.settings.operations.backgroundCopyMs = 100_000;
+    await rig.compute().disks.createOrUpdate(GROUP, 'fast', {
+      location: LOCATION,
+      sku: { name: 'PremiumV2_LRS' },
+      creationData: { createOption: 'Empty' },
+      diskSizeGB: 1,
+    });
+    for (const name of ['fast-1', 'fast-2', 'fast-3']) await snap(name, 'fast');
+    expect(await refused(snap('fast-4', 'fast'))).toMatchObject({
+      status: 409,
+      code: 'OperationNotAllowed',
+    });
+    clock.advance(50_000);
+    const { completionPercent = 0 } = await rig.compute().snapshots.get(GROUP, 'fast-1');
+    expect(completionPercent).toBeGreaterThanOrEqual(50);
+    expect(completionPercent).toBeLessThan(100);
+    const grant = () =>
+      rig.compute().snapshots.grantAccess(GROUP, 'fast-1', { access: 'Read', durationInSeconds: 60 });
+    expect(await refused(grant())).toMatchObject({ status: 409 });
+    clock.advance(50_000);
+    expect(await rig.compute().snapshots.get(GROUP, 'fast-1')).toMatchObject({ completionPercent: 100 });
+    await snap('fast-4', 'fast');
+    await grant();
+    await rig.compute().snapshots.revokeAccess(GROUP, 'fast-1');
+    rig.simulator.settings.operations.backgroundCopyMs = 0;
+  });
+
+  it('refuses to delete, or to change, what somebody has locked, there or above', async () => {
+    await empty('guarded');
+    await snap('guarded-1', 'guarded');
+    const snapshots = rig.compute().snapshots;
+    const id = `${groupScope()}/providers/Microsoft.Compute/snapshots/guarded-1`;
+    for (const scope of [id, groupScope(), `/subscriptions/${SUBSCRIPTION}`]) {
+      rig.simulator.lockScope({ scope, level: 'CanNotDelete' });
+      expect(await refused(snapshots.delete(GROUP, 'guarded-1'))).toMatchObject({ code: 'ScopeLocked' });
+      await snapshots.update(GROUP, 'guarded-1', { tags: { a: scope.length.toString() } });
+      rig.simulator.lockScope({ scope, level: 'ReadOnly' });
+      expect(await refused(snapshots.update(GROUP, 'guarded-1', { tags: {} }))).toMatchObject({
+        status: 409,
+        code: 'ScopeLocked',
+      });
+      rig.simulator.unlockScope({ scope });
+    }
+    await snapshots.delete(GROUP, 'guarded-1');
+  });
+
   it('answers a snapshot PUT with the recorded 202, operation and final resource', async () => {
     await empty('wire');
     const path = `${groupScope()}/providers/Microsoft.Compute/snapshots/wire-1?api-version=2026-03-02`;

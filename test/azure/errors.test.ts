@@ -55,7 +55,7 @@ describe('a failure of Azure is classified by status, code and text together', (
     [409, 'AnotherOperationInProgress', '', 'machineBusy'],
     [409, 'AttachDiskWhileBeingDetached', '', 'machineBusy'],
     [409, 'ConflictingUserInput', 'Disk already exists', 'conflict'],
-    [409, 'ScopeLocked', '', 'conflict'],
+    [409, 'ScopeLocked', '', 'locked'],
     [400, 'InvalidVhd', 'The specified cookie value in VHD footer indicates', 'invalidInput'],
     [400, 'TooManyTags', '', 'tagLimit'],
     [400, 'InvalidParameter', '', 'invalidInput'],

@@ -131,6 +131,7 @@ describe('machines', () => {
       networkInterfaces: [nic],
       disks: [
         {
+          kind: 'managed',
           id: `${base}/Microsoft.Compute/disks/web1-os`,
           name: 'web1-os',
           uniqueId: 'unique-web1-os',
@@ -175,12 +176,12 @@ describe('machines', () => {
     });
   });
 
-  it('with a disk that has no snapshots are refused', async () => {
+  it('with a disk on a host that is no blob service are refused, and nothing is sent there', async () => {
     const storageProfile = { osDisk: { createOption: 'FromImage', vhd: { uri: 'https://acc/vhds/os.vhd' } } };
     serve({ ...vm, properties: { ...vm.properties, storageProfile } });
     expect(await failure(new VirtualMachines(arm.connection()).readConfiguration(vm.id))).toMatchObject({
       code: 'diskUnsupported',
-      target: vm.id,
+      target: 'https://acc/vhds/os.vhd',
     });
   });
 

@@ -27,50 +27,102 @@ const point = (sequence: number, chainId = CHAIN): RestorePoint => ({
 
 describe('slots', () => {
   const slot = new Date('2026-11-21T09:00:00Z');
+  const daily = { policyId: 'daily', region: null };
+  const run = (instanceId: string) => ({
+    instanceId,
+    late: false,
+    makes: 'backup' as const,
+    flags: ['daily' as const, 'weekly' as const],
+    backupFlags: ['weekly' as const],
+  });
 
   it('a slot is claimed once, and the row tells who did', async () => {
     const { slots } = open();
-    expect(await slots.claim('daily', slot, { instanceId: 'one', flags: ['full'] })).toMatchObject({
+    expect(await slots.claim(daily, slot, run('one'))).toMatchObject({
       claimed: true,
     });
-    expect(await slots.claim('daily', slot, { instanceId: 'two' })).toMatchObject({
+    expect(await slots.claim(daily, slot, run('two'))).toMatchObject({
       claimed: false,
-      slot: { instanceId: 'one', flags: ['full'], state: 'claimed' },
+      slot: { instanceId: 'one', flags: ['daily', 'weekly'], backupFlags: ['weekly'], state: 'claimed' },
     });
-    expect(await slots.claim('other', slot, { instanceId: 'two' })).toMatchObject({ claimed: true });
+    expect(await slots.claim({ policyId: 'other', region: null }, slot, run('two'))).toMatchObject({
+      claimed: true,
+    });
   });
 
   it('a slot only goes forward', async () => {
     const { slots } = open();
-    await slots.claim('daily', slot, { instanceId: 'one' });
-    await slots.advance('daily', slot, 'started');
-    await slots.advance('daily', slot, 'done');
-    expect((await slots.advance('daily', slot, 'started')).state).toBe('done');
+    await slots.claim(daily, slot, run('one'));
+    await slots.advance(daily, slot, 'started');
+    await slots.advance(daily, slot, 'done');
+    expect((await slots.advance(daily, slot, 'started')).state).toBe('done');
     const later = new Date('2026-11-21T10:00:00Z');
-    await slots.miss('daily', later, null);
-    expect((await slots.claim('daily', later, { instanceId: 'x' })).claimed).toBe(false);
-    expect((await slots.advance('daily', later, 'done')).state).toBe('missed');
+    await slots.miss(daily, later, null);
+    expect((await slots.claim(daily, later, run('x'))).claimed).toBe(false);
+    expect((await slots.advance(daily, later, 'done')).state).toBe('missed');
   });
 
   it('claimed slots that nobody started are found after two minutes', async () => {
     const { clock, slots } = open();
-    await slots.claim('daily', slot, { instanceId: 'one' });
-    expect(await slots.stale('daily', slot, 120_000)).toEqual([]);
+    await slots.claim(daily, slot, run('one'));
+    expect(await slots.stale(daily, slot, 120_000)).toEqual([]);
     clock.pass(120_000);
-    expect((await slots.stale('daily', slot, 120_000)).map(({ instanceId }) => instanceId)).toEqual(['one']);
-    await slots.advance('daily', slot, 'started');
-    expect(await slots.stale('daily', slot, 120_000)).toEqual([]);
+    expect((await slots.stale(daily, slot, 120_000)).map(({ instanceId }) => instanceId)).toEqual(['one']);
+    await slots.advance(daily, slot, 'started');
+    expect(await slots.stale(daily, slot, 120_000)).toEqual([]);
   });
 
-  it('the latest slot never goes back, and old slots can be forgotten', async () => {
+  it('each region of a policy has slots of its own, at the same moment too', async () => {
     const { slots } = open();
-    const hours = [11, 9, 10].map((hour) => new Date(`2026-11-21T${String(hour).padStart(2, '0')}:00:00Z`));
-    expect(await slots.latest('daily')).toBeNull();
-    for (const at of hours) await slots.claim('daily', at, { instanceId: 'x' });
-    expect(await slots.latest('daily')).toEqual(hours[0]);
-    await slots.prune('daily', new Date('2026-11-21T11:00:00Z'));
-    expect((await slots.list('daily')).map((row) => row.slot)).toEqual(['2026-11-21T11:00:00.000Z']);
-    expect(await slots.latest('daily')).toEqual(hours[0]);
+    const [east, west] = ['eastus', 'westeurope'].map((region) => ({ policyId: 'daily', region }));
+    if (!east || !west) throw new Error('two regions');
+    expect((await slots.claim(east, slot, run('one'))).claimed).toBe(true);
+    expect((await slots.claim(west, slot, run('two'))).claimed).toBe(true);
+    expect((await slots.claim(daily, slot, run('three'))).claimed).toBe(true);
+    expect((await slots.list(west)).map(({ instanceId }) => instanceId)).toEqual(['two']);
+    expect((await slots.list(daily)).map(({ instanceId }) => instanceId)).toEqual(['three']);
+  });
+
+  it('up to when was looked never goes back, unless the calendar is another', async () => {
+    const { slots } = open();
+    const hour = (n: number) => new Date(`2026-11-21T${String(n).padStart(2, '0')}:00:00Z`);
+    expect(await slots.looked(daily)).toBeNull();
+    for (const n of [11, 9]) await slots.look(daily, hour(n), 'one');
+    expect(await slots.looked(daily)).toEqual({ since: hour(11), from: hour(11), calendar: 'one' });
+    await slots.look(daily, hour(10), 'two');
+    expect(await slots.looked(daily)).toEqual({ since: hour(10), from: hour(11), calendar: 'two' });
+    await slots.look(daily, hour(12), 'two', { anew: true });
+    expect(await slots.looked(daily)).toEqual({ since: hour(12), from: hour(12), calendar: 'two' });
+    expect(await slots.looked({ policyId: 'daily', region: 'eastus' })).toBeNull();
+  });
+
+  it('old slots can be forgotten, those of all policies and regions', async () => {
+    const { slots } = open();
+    const east = { policyId: 'other', region: 'eastus' };
+    const hours = [9, 10, 11].map((hour) => new Date(`2026-11-21T${String(hour).padStart(2, '0')}:00:00Z`));
+    for (const at of hours) for (const of of [daily, east]) await slots.claim(of, at, run('x'));
+    await slots.cover('daily', MACHINE, slot, 'backup');
+    expect(await slots.forget(new Date('2026-11-21T11:00:00Z'), () => true)).toBe(4);
+    for (const of of [daily, east])
+      expect((await slots.list(of)).map((row) => row.slot)).toEqual(['2026-11-21T11:00:00.000Z']);
+    expect(await slots.covered('daily', MACHINE)).not.toBeNull();
+  });
+
+  it('a machine is covered up to the newest slot that it has a snapshot, and a restore point, for', async () => {
+    const { slots } = open();
+    const hour = (n: number) => new Date(`2026-11-21T${String(n).padStart(2, '0')}:00:00Z`);
+    expect(await slots.covered('daily', MACHINE)).toBeNull();
+    await slots.join('daily', MACHINE, hour(6));
+    await slots.join('daily', MACHINE, hour(8));
+    await slots.cover('daily', MACHINE, hour(9), 'backup');
+    await slots.cover('daily', MACHINE, hour(11), 'snapshot');
+    await slots.cover('daily', MACHINE, hour(10), 'snapshot');
+    expect(await slots.covered('daily', MACHINE)).toEqual({
+      joinedAt: hour(6).toISOString(),
+      snapshot: hour(11).toISOString(),
+      backup: hour(9).toISOString(),
+    });
+    expect(await slots.covered('other', MACHINE)).toBeNull();
   });
 });
 
@@ -87,6 +139,12 @@ describe('points', () => {
       tag: 'aa',
       removedAt: null,
       damaged: false,
+      retention: { flags: [], rules: null, hold: null, expiresAt: null },
+      stateCounter: 0,
+      repositoryId: null,
+      immutableUntil: null,
+      missing: false,
+      removedWhy: null,
     });
     expect(await points.manifest(CHAIN, 2)).toBeNull();
   });

@@ -45,6 +45,10 @@ export const sessionAt = (clock: Clock, over: Partial<Session> = {}): Session =>
     restorePoint: null,
     disks: [],
     warnings: [],
+    notes: [],
+    phases: [],
+    waits: [],
+    throttling: [],
     error: null,
     ...over,
   };

@@ -10,7 +10,7 @@ const previous: PreviousRead = {
   uniqueId: 'disk',
   sizeBytes: 64 * GiB,
 };
-const usual = { changedBlockTracking: true, reset: false };
+const usual = { changedBlockTracking: true, reset: false, wholeReadDue: false };
 
 describe('how a disk is read', () => {
   it('reads only changed blocks against the snapshot that the last restore point names', () => {
@@ -25,7 +25,8 @@ describe('how a disk is read', () => {
     ['first', { ...now, sourceUniqueId: 'other' }, previous, base, usual],
     ['reset', now, previous, base, { ...usual, reset: true }],
     ['cbtOff', now, previous, base, { ...usual, changedBlockTracking: false }],
-    ['baseMissing', now, previous, null, usual],
+    ['scheduled', now, previous, base, { ...usual, wholeReadDue: true }],
+    ['baseMissing', now, previous, null, { ...usual, wholeReadDue: true }],
     ['otherFamily', { ...now, familyId: 'fam2' }, previous, base, usual],
     ['otherFamily', now, { ...previous, snapshotFamilyId: 'fam0' }, base, usual],
     ['otherFamily', now, previous, { ...base, sourceUniqueId: 'other' }, usual],

@@ -10,8 +10,8 @@ test('a table has a heading, aligned columns and times for people', async () => 
   const { code, out } = await run(service.url, ['point', 'list']);
   expect(out).toBe(
     [
-      'RESTORE POINT       MACHINE  KIND         TAKEN                 DISKS     SIZE     READ   STORED  CONSISTENCY  READ REASON',
-      '0123456789abcdef/2  web-1    incremental  2026-11-21 22:50:11Z      1  2.0 GiB  1.5 MiB  684 KiB  atomic       changedBlocks',
+      'RESTORE POINT       MACHINE  KIND         TAKEN                 DISKS     SIZE     READ   STORED  CONSISTENCY  READ REASON    STATE  FLAGS  LEFT OUT  HELD  IMMUTABLE UNTIL',
+      '0123456789abcdef/2  web-1    incremental  2026-11-21 22:50:11Z      1  2.0 GiB  1.5 MiB  684 KiB  atomic       changedBlocks  ok     DW     -         -     -',
       '',
     ].join('\n'),
   );
@@ -30,8 +30,8 @@ test('json prints the array of the service, jsonl a line for each, tsv plain val
       .map((line) => JSON.parse(line) as unknown),
   ).toEqual(machines);
   expect((await run(service.url, ['machine', 'list', '-o', 'tsv'])).out).toBe(
-    `web-1\trunning\twesteurope\tshop\tdemo\t2026-11-21T22:50:11.123Z\t${MACHINE.id}\n` +
-      `db-1\trunning\twesteurope\tshop\tdemo\t\t${MACHINE.id}\n`,
+    `web-1\trunning\twesteurope\tshop\tdemo\tresource group shop\tprotected\t3723\t2026-11-21T22:50:11.123Z\t${MACHINE.id}\n` +
+      `db-1\trunning\twesteurope\tshop\tdemo\tresource group shop\tprotected\t3723\t\t${MACHINE.id}\n`,
   );
 });
 

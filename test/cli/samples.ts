@@ -1,10 +1,5 @@
-import {
-  type DiskProgress,
-  type Policy,
-  policySchema,
-  type RestorePoint,
-  type Session,
-} from '../../lib/model/index.ts';
+import type { PointAnswer, SessionAnswer } from '../../cli/answers.ts';
+import { type DiskProgress, type Policy, policySchema, type RestorePoint } from '../../lib/model/index.ts';
 
 export const MACHINE = {
   id: '0f9e8d7c-6b5a-4938-8271-605f4e3d2c1b',
@@ -16,7 +11,13 @@ export const MACHINE = {
   powerState: 'running',
   tags: {},
   protectedBy: 'demo',
+  protectedBecause: 'resource group shop',
+  passedOver: [],
+  coverage: 'protected',
+  coverageWhy: 'a point of 2026-11-21T22:50:11.123Z',
+  rpoSeconds: 3723,
   lastRestorePointAt: '2026-11-21T22:50:11.123Z',
+  restorePoints: 2,
 };
 
 export const DISK: DiskProgress & { percent: number | null } = {
@@ -31,7 +32,7 @@ export const DISK: DiskProgress & { percent: number | null } = {
   percent: 0,
 };
 
-export const SESSION: Session & { percent: number | null } = {
+export const SESSION: SessionAnswer & { percent: number | null } = {
   id: '06azkc3h3g0000000000',
   kind: 'backup',
   status: 'running',
@@ -49,11 +50,15 @@ export const SESSION: Session & { percent: number | null } = {
   restorePoint: null,
   disks: [],
   warnings: [],
+  notes: [],
+  phases: [],
+  waits: [],
+  throttling: { calls: 0, seconds: 0 },
   error: null,
   percent: null,
 };
 
-export const POINT: RestorePoint = {
+export const POINT: PointAnswer & RestorePoint = {
   chainId: '0123456789abcdef',
   sequence: 2,
   machineId: MACHINE.id,
@@ -79,6 +84,11 @@ export const POINT: RestorePoint = {
       snapshotFamilyId: 'f0',
     },
   ],
+  state: 'ok',
+  flags: ['daily', 'weekly'],
+  hold: null,
+  expiresAt: null,
+  immutableUntil: null,
 };
 
 export const POLICY: Policy = policySchema.parse({

@@ -8,6 +8,7 @@ export interface Seen {
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
   readonly key: string | undefined;
+  readonly headers: IncomingMessage['headers'];
   readonly body: unknown;
 }
 export interface Answer {
@@ -32,6 +33,7 @@ export async function scriptedService(script: Script) {
       path,
       query: Object.fromEntries(url.searchParams),
       key: request.headers['x-functions-key'] as string | undefined,
+      headers: request.headers,
       body: text === '' ? undefined : JSON.parse(text),
     };
     seen.push(one);

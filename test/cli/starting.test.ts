@@ -45,7 +45,11 @@ test('backup start --wait writes a line for each phase and tenth to stderr, the 
   );
   expect(JSON.parse(out)).toMatchObject({ id: SESSION.id, status: 'succeeded' });
   expect(code).toBe(0);
-  expect(service.seen[0]?.body).toEqual({ machine: 'web-1', mover: 'inline', reason: 'test' });
+  expect(service.seen[0]?.body).toEqual({
+    machine: 'web-1',
+    protection: { mover: 'inline' },
+    reason: 'test',
+  });
   expect(clock.slept).toBe(5000);
 });
 

@@ -1,7 +1,7 @@
 /** A lane's thread for tests: folders as stores, the disk's content as data. Told to refuse, it asks for fresh access first. */
 import { join } from 'node:path';
 import { workerData } from 'node:worker_threads';
-import { isLaneThread, runLaneThread } from '../../lib/datapath/runLaneThread.ts';
+import { isLaneThread, type OpenPlaces, runLaneThread } from '../../lib/datapath/runLaneThread.ts';
 import { HoldfastError } from '../../lib/model/index.ts';
 import { decodeChainKeys, FolderBlobStore } from '../../lib/repository/index.ts';
 
@@ -18,8 +18,11 @@ interface Given {
   readonly staging?: string;
 }
 
+/** What this thread was refused, and would have waited for it. */
+const refused = { calls: 0, seconds: 0 };
+
 if (isLaneThread(workerData)) {
-  runLaneThread((given, renew) => {
+  const open: OpenPlaces = (given, renew) => {
     let access = given as Given;
     if (access.fail) throw new HoldfastError('accessDenied', 'The lane may not.', { target: 'the lane' });
     const content = Buffer.from(access.content);
@@ -32,10 +35,15 @@ if (isLaneThread(workerData)) {
       source: {
         sizeBytes: content.length,
         async read(offset: number, length: number) {
-          if (access.refuse) access = (await renew()) as Given;
+          if (access.refuse) {
+            refused.calls++;
+            refused.seconds += 2;
+            access = (await renew()) as Given;
+          }
           return content.subarray(offset, offset + length);
         },
       },
     };
-  });
+  };
+  runLaneThread(open, () => refused);
 }

@@ -62,8 +62,19 @@ describe('lanes in threads', () => {
       shard: 0,
       compare: true,
     };
-    const many = await runMove(spec, lab.io(2, { source, lanes }));
+    const refused = { calls: 0, seconds: 0 };
+    const io = {
+      ...lab.io(2, { source, lanes }),
+      refused: (calls: number, seconds: number) => {
+        refused.calls += calls;
+        refused.seconds += seconds;
+      },
+    };
+    const many = await runMove(spec, io);
     expect(renewals).toBeGreaterThan(0);
+    // Each thread tells of its own.
+    expect(refused.calls).toBeGreaterThanOrEqual(renewals);
+    expect(refused.seconds).toBe(2 * refused.calls);
     const counts = ({ readBytes, blocksStored, blocksReused, blocksZero }: typeof many) => ({
       readBytes,
       blocksStored,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { isSparseMap } from '../../lib/repository/collect/mapRewrite.ts';
 import { MapObjects, openPoint, pageRefs, planMapRewrite } from '../../lib/repository/index.ts';
 import { mapName, parseMapName } from '../../lib/repository/names.ts';
-import { chainData } from '../../lib/repository/openPoint.ts';
+import { chainData } from '../../lib/repository/chain.ts';
 import { ModelDisk } from '../datapath/modelDisk.ts';
 import { CollectLab, HOUR } from './collectLab.ts';
 

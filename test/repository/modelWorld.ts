@@ -17,7 +17,7 @@ import {
   salvageBlocks,
   takeOwnership,
 } from '../../lib/repository/index.ts';
-import { chainData } from '../../lib/repository/openPoint.ts';
+import { chainData } from '../../lib/repository/chain.ts';
 import { CrashingStore, CrashPlan } from '../datapath/faultyStore.ts';
 import { Lab, PASSWORD } from '../datapath/lab.ts';
 import { ModelDisk, type ModelSnapshot } from '../datapath/modelDisk.ts';

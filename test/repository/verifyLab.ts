@@ -7,7 +7,7 @@ import {
   packName,
   pageRefs,
 } from '../../lib/repository/index.ts';
-import { chainData } from '../../lib/repository/openPoint.ts';
+import { chainData } from '../../lib/repository/chain.ts';
 import { copyStore } from '../datapath/faultyStore.ts';
 import { Lab } from '../datapath/lab.ts';
 

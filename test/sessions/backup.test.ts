@@ -110,7 +110,7 @@ describe('backups of a machine, by the app itself', () => {
     await lab.installation.azure.snapshots.startRemove(first.disks[0]?.snapshotId ?? '');
     const session = await lab.backUp(machine);
     const point = await pointOf(session);
-    expect(point).toMatchObject({ kind: 'full', sequence: 2 });
+    expect(point).toMatchObject({ kind: 'incremental', sequence: 2 });
     expect(point.disks[0]?.readReason).toBe('baseMissing');
     // Equal blocks are recognised: nothing is stored twice.
     expect(point.disks[0]?.storedBytes).toBeLessThan(64 * 1024);
@@ -158,19 +158,17 @@ describe('backups of a machine, by the app itself', () => {
       if (name !== 'commitRestorePoint') return;
       lab.beforeActivity = () => undefined;
       // The snapshot as an access to its predecessor shows it: other bytes than were stored.
-      const { grants } = lab.installation.azure;
+      const { snapshots } = lab.installation.azure;
       const before = (await pointOf({ restorePoint } as Session)).disks[0]?.snapshotId ?? '';
-      const grantAccess: typeof grants.grantAccess = (_, access, seconds) =>
-        grants.grantAccess(before, access, seconds);
-      const revokeAccess: typeof grants.revokeAccess = (id) => grants.revokeAccess(id);
+      const grantRead: typeof snapshots.grantRead = (_, seconds) => snapshots.grantRead(before, seconds);
       const fooled = {
         ...lab.installation,
-        azure: { ...lab.installation.azure, grants: { grantAccess, revokeAccess } },
+        azure: { ...lab.installation.azure, snapshots: { ...snapshots, grantRead } },
       };
       outcome = await commitBackup(fooled, (input as { sessionId: string }).sessionId).catch(
         (error: unknown) => error,
       );
-      await grants.revokeAccess(before);
+      await snapshots.endRead(before);
     };
     const session = await lab.backUp(machine);
     expect(outcome).toMatchObject({ code: 'corruptObject' });

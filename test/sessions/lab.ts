@@ -25,14 +25,17 @@ import {
 } from '../../lib/sessions/index.ts';
 import { MemoryTelemetry } from '../../lib/telemetry/index.ts';
 import { AzureSimulator } from '../../local/azure/index.ts';
+import { WormBlobService } from '../../local/azure/worm/index.ts';
 import { applyRetention } from '../../orchestrators/applyRetention.ts';
 import { archiveMachine } from '../../orchestrators/archiveMachine.ts';
 import { backUpMachine } from '../../orchestrators/backUpMachine.ts';
 import { checkRepository as checkRepositoryNow } from '../../orchestrators/checkRepository.ts';
 import { collectGarbage } from '../../orchestrators/collectGarbage.ts';
+import { removeData } from '../../orchestrators/removeData.ts';
 import { rescanRepository } from '../../orchestrators/rescanRepository.ts';
 import { restoreDisks } from '../../orchestrators/restoreDisks.ts';
 import { runPolicy } from '../../orchestrators/runPolicy.ts';
+import { tendSnapshots } from '../../orchestrators/tendSnapshots.ts';
 import { type Azurite, startAzurite } from '../support/azurite.ts';
 import { type Orchestrator, runOrchestrator, Terminated } from './runOrchestrator.ts';
 
@@ -46,9 +49,11 @@ const ORCHESTRATORS: Readonly<Record<string, Orchestrator>> = {
   backUpMachine,
   checkRepository: checkRepositoryNow,
   collectGarbage,
+  removeData,
   rescanRepository,
   restoreDisks,
   runPolicy,
+  tendSnapshots,
 };
 
 /** Real time, that a test can move on: sleeping is moving on. */
@@ -83,6 +88,8 @@ export class Lab {
   readonly clock: LabClock;
   readonly azurite: Azurite;
   readonly simulator: AzureSimulator;
+  /** Where blobs are when the lab was started with it: a service whose containers can lock versions, on the lab's clock. */
+  readonly worm: WormBlobService | null;
   readonly telemetry = new MemoryTelemetry();
   readonly installation: Installation;
   readonly env: NodeJS.ProcessEnv;
@@ -107,18 +114,23 @@ export class Lab {
     clock: LabClock;
     azurite: Azurite;
     simulator: AzureSimulator;
+    worm: WormBlobService | null;
     env: NodeJS.ProcessEnv;
     folder: string;
   }) {
     this.clock = parts.clock;
     this.azurite = parts.azurite;
     this.simulator = parts.simulator;
+    this.worm = parts.worm;
     this.env = parts.env;
     this.#folder = parts.folder;
     this.installation = makeInstallation(parts.env, this.telemetry, parts.clock);
   }
 
-  static async start(settings: Record<string, string> = {}): Promise<Lab> {
+  static async start(
+    settings: Record<string, string> = {},
+    { immutable = false }: { readonly immutable?: boolean } = {},
+  ): Promise<Lab> {
     const folder = await mkdtemp(join(tmpdir(), 'holdfast-lab-'));
     const clock = new LabClock();
     const azurite = await startAzurite();
@@ -134,7 +146,7 @@ export class Lab {
       simulator.addResourceGroup({ subscription: SUBSCRIPTION, name, location: LOCATION });
     const app = simulator.addPrincipal({ name: 'app' }).objectId;
     const scope = (group: string) => `/subscriptions/${SUBSCRIPTION}/resourceGroups/${group}`;
-    for (const role of ['Holdfast Protect', 'Holdfast Restore'])
+    for (const role of ['Holdfast Protect', 'Holdfast Restore', 'Holdfast Guest'])
       simulator.assignRole({ principalId: app, role, scope: scope(GROUP) });
     simulator.assignRole({
       principalId: app,
@@ -143,11 +155,16 @@ export class Lab {
     });
     simulator.assignRole({ principalId: app, role: 'Holdfast Worker', scope: scope(WORKERS) });
     const vault = simulator.addKeyVault({ subscription: SUBSCRIPTION, group: WORKERS, name: 'secrets' });
-    simulator.assignRole({ principalId: app, role: 'Key Vault Secrets User', scope: vault.id });
+    for (const role of ['Key Vault Secrets User', 'Key Vault Crypto Service Encryption User'])
+      simulator.assignRole({ principalId: app, role, scope: vault.id });
     await putSecrets(simulator, vault);
     const { header } = simulator.registerApp({ name: 'app', systemAssigned: app });
     process.env['IDENTITY_ENDPOINT'] = simulator.identityEndpoint;
     process.env['IDENTITY_HEADER'] = header;
+    const { certPem, keyPem } = simulator.tls;
+    const worm = immutable ? await WormBlobService.start({ tls: { certPem, keyPem }, clock }) : null;
+    const blobUrl = (account: 'holdfastapp' | 'holdfastrepo') =>
+      worm ? `${worm.url}/${account}` : azurite.blobUrl(account);
     const env = {
       HOLDFAST_INSTALLATION_ID: 'lab',
       HOLDFAST_SUBSCRIPTION_IDS: SUBSCRIPTION,
@@ -156,8 +173,8 @@ export class Lab {
       HOLDFAST_ARM_ENDPOINT: simulator.url,
       HOLDFAST_AUTHORITY_HOST: simulator.url,
       HOLDFAST_TABLE_ENDPOINT: azurite.tableUrl('holdfastapp'),
-      HOLDFAST_BLOB_ENDPOINT: azurite.blobUrl('holdfastapp'),
-      HOLDFAST_REPOSITORY_ENDPOINT: azurite.blobUrl('holdfastrepo'),
+      HOLDFAST_BLOB_ENDPOINT: blobUrl('holdfastapp'),
+      HOLDFAST_REPOSITORY_ENDPOINT: blobUrl('holdfastrepo'),
       HOLDFAST_KEY_VAULT_URL: vault.url,
       HOLDFAST_WORKER_RESOURCE_GROUP: WORKERS,
       HOLDFAST_WORKER_AUDIENCE: 'api://holdfast-lab',
@@ -166,7 +183,7 @@ export class Lab {
       HOLDFAST_BLOCK_BYTES: '262144',
       ...settings,
     };
-    const lab = new Lab({ clock, azurite, simulator, env, folder });
+    const lab = new Lab({ clock, azurite, simulator, worm, env, folder });
     for (const store of [lab.meta, lab.data, lab.installation.staging, lab.installation.packages]) {
       await (store as AzureBlobStore).ensureContainer();
     }
@@ -175,6 +192,7 @@ export class Lab {
 
   async stop(): Promise<void> {
     await this.simulator.stop();
+    await this.worm?.stop();
     await this.azurite.stop();
     await rm(this.#folder, { recursive: true, force: true });
   }

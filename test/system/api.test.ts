@@ -242,7 +242,7 @@ test('sessions are listed newest first, by machine, kind and status, and page by
 test('a policy is put under its etag, its schedule is checked, and it can be started at once', async () => {
   const body = {
     scope: { machines: ['spare'] },
-    schedule: { cron: '30 2 * * *', timeZone: 'Europe/Berlin' },
+    calendar: { timeZone: 'Europe/Berlin', schedules: [{ every: 'cron', cron: '30 2 * * *' }] },
     mover: 'inline',
   };
   const put = (headers: Record<string, string>, more: object = {}) =>
@@ -261,13 +261,15 @@ test('a policy is put under its etag, its schedule is checked, and it can be sta
   expect([again.status, again.headers.get('x-ms-error-code')]).toEqual([409, 'alreadyExists']);
   expect((await get('policies/nightly')).body).toMatchObject({ enabled: false });
 
-  for (const [schedule, target] of [
-    [{ cron: 'every day' }, 'schedule.cron'],
-    [{ cron: '61 2 * * *' }, 'schedule.cron'],
-    [{ cron: '0 30 2 * * *' }, 'schedule.cron'],
-    [{ cron: '30 2 * * *', timeZone: 'Mars/Olympus' }, 'schedule.timeZone'],
+  for (const [schedule, timeZone, target] of [
+    [{ every: 'cron', cron: 'every day' }, 'UTC', 'calendar.schedules.0.cron'],
+    [{ every: 'cron', cron: '61 2 * * *' }, 'UTC', 'calendar.schedules.0.cron'],
+    [{ every: 'cron', cron: '0 30 2 * * *' }, 'UTC', 'calendar.schedules.0.cron'],
+    [{ every: 'day', at: ['2:30'] }, 'UTC', 'calendar.schedules.0.at.0'],
+    [{ every: 'day', at: ['02:30'] }, 'Mars/Olympus', 'calendar.timeZone'],
   ] as const) {
-    expectRefusal(await put({}, { schedule }), 400, 'invalidInput', target);
+    const calendar = { timeZone, schedules: [schedule] };
+    expectRefusal(await put({}, { calendar }), 400, 'invalidInput', target);
   }
   expectRefusal(await put({}, { id: 'other' }), 400, 'invalidInput', 'id');
   expectRefusal(await rig.call('PUT', 'policies/Not%20an%20id', { body }), 400, 'invalidInput', 'id');

@@ -176,6 +176,19 @@ describe('jobs', () => {
     expect(failures[0]?.message).not.toContain('secret');
   });
 
+  it('an attempt that could not begin counts for nothing, however often; one that somebody else has is left alone', async () => {
+    const { queue, of } = await withJobs('move-0-0');
+    for (let turn = 0; turn < 3 * MAX_ATTEMPTS; turn++) {
+      expect(await queue.claim('w1', place)).toMatchObject({ id: 'move-0-0', attempt: 1 });
+      await queue.putBack(of('move-0-0', 'w1', 1));
+      await queue.putBack(of('move-0-0', 'w1', 1));
+    }
+    expect(await queue.status(POOL, SESSION)).toMatchObject({ poisoned: 0, failures: [] });
+    expect(await queue.claim('w2', place)).toMatchObject({ id: 'move-0-0', attempt: 1 });
+    await queue.putBack(of('move-0-0', 'w1', 1));
+    expect(await queue.claim('w3', place)).toBeNull();
+  });
+
   it('a job that kills every worker is poisoned without anybody telling', async () => {
     const { clock, queue } = await withJobs('move-0-0');
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {

@@ -8,6 +8,8 @@ import {
   encodeManifest,
   type PointManifest,
   readManifest,
+  readPointState,
+  retentionOf,
   type StoredManifest,
 } from '../../repository/index.ts';
 
@@ -42,27 +44,39 @@ export async function adoptPoints(
     if (stored?.manifest.state !== 'point') continue;
     const point: StoredManifest<PointManifest> = { ...stored, manifest: stored.manifest };
     newest ??= point;
-    if (!row)
-      await catalog.points.add(describePoint(point.manifest), encodeManifest(point.manifest), point.tag);
+    if (!row) await addPoint(installation, chain, point);
   }
   if (newest && newest.manifest.sequence > (head?.sequence ?? 0))
     await recordHead(installation, chain, owner, newest);
   return newest?.manifest ?? null;
 }
 
-/** Records a committed point in the catalog. May be repeated. */
+/** Records a committed point in the catalog. `bases`: whether its snapshots are kept as such. May be repeated. */
 export async function recordPoint(
   installation: Installation,
   chain: Chain,
   owner: ChainOwner,
   stored: StoredManifest<PointManifest>,
+  options: { readonly bases: boolean } = { bases: true },
 ): Promise<void> {
-  await installation.catalog.points.add(
-    describePoint(stored.manifest),
-    encodeManifest(stored.manifest),
-    stored.tag,
-  );
-  await recordHead(installation, chain, owner, stored);
+  await addPoint(installation, chain, stored);
+  await recordHead(installation, chain, owner, stored, options);
+}
+
+async function addPoint(
+  installation: Installation,
+  chain: Chain,
+  { manifest, tag }: StoredManifest<PointManifest>,
+): Promise<void> {
+  const state = await readPointState(chain, manifest.sequence);
+  const { locks } = await installation.repositoryById(chain.repository.id);
+  const until = (await locks?.heldUntil(chain, manifest.sequence)) ?? null;
+  await installation.catalog.points.add(describePoint(manifest), encodeManifest(manifest), tag, {
+    retention: retentionOf(manifest, state),
+    stateCounter: state?.counter ?? 0,
+    repositoryId: chain.repository.id,
+    immutableUntil: until?.toISOString() ?? null,
+  });
 }
 
 async function recordHead(
@@ -70,8 +84,9 @@ async function recordHead(
   chain: Chain,
   owner: ChainOwner,
   { manifest, tag }: StoredManifest<PointManifest>,
+  options: { readonly bases: boolean } = { bases: true },
 ): Promise<void> {
-  const bases = manifest.disks.map(({ uniqueId, snapshotId, snapshotFamilyId }) => [
+  const bases = (options.bases ? manifest.disks : []).map(({ uniqueId, snapshotId, snapshotFamilyId }) => [
     uniqueId,
     { snapshotId, familyId: snapshotFamilyId },
   ]);

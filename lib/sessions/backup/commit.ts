@@ -1,13 +1,15 @@
-import type { Installation } from '../../installation/index.ts';
-import type { MoveResult, PlanResult } from '../../model/index.ts';
+import type { Installation, InstalledRepository } from '../../installation/index.ts';
+import { isHoldfastError, type MoveResult, type PlanResult } from '../../model/index.ts';
 import {
+  type Chain,
   type CommittedPoint,
   commitPoint,
   type DiskToCommit,
   openChain,
+  type PointManifest,
   readManifest,
 } from '../../repository/index.ts';
-import { enterStep } from '../live.ts';
+import { enterStep, warn } from '../live.ts';
 import { need, type OpenedBackup, readState, type SnapshotSetState } from '../state.ts';
 import { plansOf } from './plan.ts';
 import { readBack } from './readBack.ts';
@@ -27,7 +29,9 @@ export async function commitBackup(
   const state = await readState(installation, sessionId, 'backup');
   const opened = need(state.opened, 'what openSession found', sessionId);
   const snapshots = need(state.snapshots, 'the snapshot set', sessionId);
-  const chain = await openChain(await installation.repository(), opened.chainId);
+  const { request } = state;
+  const repository = await installation.repository(request.repository);
+  const chain = await openChain(repository, opened.chainId);
   const { id: owner } = await installation.identity();
   const { sequence, epoch, parent } = opened;
   const disks = await disksToCommit(installation, sessionId, opened, snapshots);
@@ -42,14 +46,39 @@ export async function commitBackup(
     now: installation.clock.now(),
     consistency: snapshots.consistency,
     configuration: opened.configuration,
-    retention: null,
+    retention: {
+      flags: state.request.backupFlags,
+      rules: state.request.protection.retention,
+      expiresAt: state.request.expiresAt,
+    },
     disks,
+    leftOut: opened.leftOut,
+    protect: repository.locks?.protect.bind(repository.locks),
   });
   const stored = need(await readManifest(chain, sequence), 'the manifest', sessionId);
-  if (stored.manifest.state === 'point')
+  if (stored.manifest.state === 'point') {
     await keepPoint(installation, chain, epoch, { ...stored, manifest: stored.manifest });
+    await confirmLock(installation, sessionId, repository, { chain, manifest: stored.manifest });
+  }
   tell(installation, session.machineId ?? restorePoint.machineId, restorePoint);
   return restorePoint;
+}
+
+/** Reads the manifest's own lock back. The point is committed: that it can be removed is a warning, not a failure. */
+async function confirmLock(
+  installation: Installation,
+  sessionId: string,
+  { locks }: InstalledRepository,
+  { chain, manifest }: { readonly chain: Chain; readonly manifest: PointManifest },
+): Promise<void> {
+  if (!locks) return;
+  try {
+    const until = await locks.confirm(chain, manifest);
+    await installation.catalog.points.noteLock(chain.id, manifest.sequence, until);
+  } catch (error) {
+    if (!isHoldfastError(error, 'notConfigured')) throw error;
+    await warn(installation, sessionId, error.message);
+  }
 }
 
 async function disksToCommit(

@@ -1,7 +1,7 @@
-import type { SnapshotInfo } from '../../azure/index.ts';
+import { isDiskRestorePoint, type SnapshotInfo } from '../../azure/index.ts';
 import { type BaseChoice, chooseBase, type SnapshotFacts } from '../../chain/index.ts';
 import type { Installation } from '../../installation/index.ts';
-import type { JobSpec, Mover, PlanResult } from '../../model/index.ts';
+import type { JobSpec, Mover, PlanResult, ReadReason } from '../../model/index.ts';
 import {
   type Chain,
   openChain,
@@ -21,6 +21,7 @@ import {
   type SnapshotSetState,
   updateState,
 } from '../state.ts';
+import { wholeReadsOf } from './wholeReads.ts';
 
 type DiskSnapshot = SnapshotSetState['disks'][number];
 export type Doer = { readonly by: 'worker' | 'app' };
@@ -33,17 +34,23 @@ export async function planReads(installation: Installation, sessionId: string): 
   const state = await readState(installation, sessionId, 'backup');
   const opened = need(state.opened, 'what openSession found', sessionId);
   const { disks } = need(state.snapshots, 'the snapshot set', sessionId);
-  const chain = await openChain(await installation.repository(), opened.chainId);
+  const chain = await openChain(await installation.repository(state.request.repository), opened.chainId);
   const parent = opened.parent === null ? null : (await readPoint(chain, opened.parent)).manifest;
+  const whole = await wholeReadsOf(installation, state.request, opened.chainId, parent);
   const reads: NonNullable<BackupState['reads']> = [];
   const jobs: { id: string; spec: JobSpec }[] = [];
   for (const snapshot of disks) {
     const previous = parent?.disks.find(({ uniqueId }) => uniqueId === snapshot.sourceUniqueId) ?? null;
     const base = previous ? await installation.azure.snapshots.find(previous.snapshotId) : null;
     const choice = chooseBase(factsOf(snapshot), previous, baseFacts(base), {
-      changedBlockTracking: true,
-      reset: state.request.reset,
+      // Of disk restore points Azure tells no differences, and they are not kept.
+      changedBlockTracking:
+        state.request.protection.changedBlocks.enabled &&
+        ![snapshot.id, previous?.snapshotId ?? ''].some(isDiskRestorePoint),
+      reset: state.request.reset || whole.isReset(snapshot.sourceUniqueId),
+      wholeReadDue: whole.isDue(snapshot.sourceUniqueId),
     });
+    await tellWhole(installation, sessionId, opened, snapshot.number, choice.reason);
     const read = { number: snapshot.number, readReason: choice.reason, base: baseOf(choice, snapshot) };
     reads.push(read);
     const parentTable =
@@ -85,7 +92,7 @@ export async function dispatchMoves(installation: Installation, sessionId: strin
   const plans = await plansOf(installation, opened.pool, sessionId);
   await releaseAccess(installation, sessionId, { purpose: 'base' });
   await showPlan(installation, sessionId, plans);
-  await alertMismatches(installation, sessionId, opened, plans);
+  await tellSurprises(installation, sessionId, opened, plans);
   const total = [...plans.values()].reduce((sum, plan) => sum + plan.plannedBytes, 0);
   const small = total <= installation.settings.HOLDFAST_INLINE_BYTES;
   const by =
@@ -148,14 +155,39 @@ export async function keepPageTable(
   return name;
 }
 
-/** CBT called a block unchanged that had changed: the disk was read whole, and somebody should know. */
-async function alertMismatches(
+const UNASKED: Partial<Record<ReadReason, string>> = {
+  baseMissing: 'the snapshot of the last restore point is gone',
+  otherFamily: 'its snapshots are of another family than those of the last restore point',
+  resizedAcross4TB: 'it was resized across 4 TB since the last restore point',
+};
+
+/** A disk is read whole although nobody asked for it: slower, and worth a look. The point is incremental all the same. */
+async function tellWhole(
   installation: Installation,
   sessionId: string,
-  { configuration, disks }: OpenedBackup,
+  { disks }: OpenedBackup,
+  disk: number,
+  reason: ReadReason,
+): Promise<void> {
+  const why = reason.startsWith('diffFailed:')
+    ? `Azure did not tell the difference (${reason.slice('diffFailed:'.length)})`
+    : UNASKED[reason];
+  if (why === undefined) return;
+  const name = disks.find(({ number }) => number === disk)?.disk.name ?? disk;
+  await warn(installation, sessionId, `Disk ${name} is read whole, not only what changed: ${why}.`);
+}
+
+/** CBT called a block unchanged that had changed, or told nothing: the disk was read whole, and somebody should know. */
+async function tellSurprises(
+  installation: Installation,
+  sessionId: string,
+  opened: OpenedBackup,
   plans: ReadonlyMap<number, PlanResult>,
 ): Promise<void> {
+  const { configuration, disks } = opened;
   for (const [disk, { readReason, sampledBytes }] of plans) {
+    if (readReason.startsWith('diffFailed:'))
+      await tellWhole(installation, sessionId, opened, disk, readReason);
     if (readReason !== 'sampleMismatch') continue;
     const name = disks.find(({ number }) => number === disk)?.disk.name ?? disk;
     await warn(

@@ -1,6 +1,9 @@
+import { isDiskRestorePoint } from '../../azure/index.ts';
 import type { Installation } from '../../installation/index.ts';
-import type { Machine, ReadReason } from '../../model/index.ts';
-import { refuseUnsupported } from './supported.ts';
+import type { Machine, Protection, ReadReason } from '../../model/index.ts';
+import { chooseMoment } from './guestMoment.ts';
+import { chooseDisks } from './supported.ts';
+import { wholeReadsOf } from './wholeReads.ts';
 
 export interface DiskPreview {
   readonly name: string;
@@ -13,24 +16,40 @@ export interface DiskPreview {
 export async function previewBackup(
   installation: Installation,
   machine: Machine,
-  reset: boolean,
+  {
+    reset,
+    protection,
+    repository: name,
+  }: { readonly reset: boolean; readonly protection: Protection; readonly repository?: string | undefined },
 ): Promise<DiskPreview[]> {
   const configuration = await installation.azure.machines.readConfiguration(machine.armId);
-  refuseUnsupported(configuration);
-  const repository = await installation.repository();
+  const { disks } = chooseDisks(configuration, protection);
+  const repository = await installation.repository(name);
   const chain = await installation.catalog.chains.get({ repositoryId: repository.id, machineId: machine.id });
+  const { mode: moment } = chooseMoment({
+    configuration,
+    disks,
+    mode: protection.consistency.mode,
+    makes: 'backup',
+  });
+  const points = chain ? await installation.catalog.points.list(chain.chainId) : [];
+  const parent = points.at(-1)?.point ?? null;
+  const whole = await wholeReadsOf(installation, { protection }, chain?.chainId ?? '', parent);
   return Promise.all(
-    configuration.disks.map(async ({ name, sizeBytes, uniqueId }) => {
-      const base = chain?.bases[uniqueId];
-      const exists = base ? (await installation.azure.snapshots.find(base.snapshotId)) !== null : false;
-      const plannedReason: ReadReason = !base
-        ? 'first'
-        : reset
-          ? 'reset'
-          : exists
-            ? 'changedBlocks'
-            : 'baseMissing';
-      return { name, sizeBytes, plannedReason };
+    disks.map(async ({ name, sizeBytes, uniqueId }) => {
+      const previous = parent?.disks.find((disk) => disk.uniqueId === uniqueId);
+      const tracked =
+        protection.changedBlocks.enabled &&
+        moment === null &&
+        !isDiskRestorePoint(previous?.snapshotId ?? '');
+      const plannedReason = async (): Promise<ReadReason> => {
+        if (!previous) return 'first';
+        if (reset || whole.isReset(uniqueId)) return 'reset';
+        if (!tracked) return 'cbtOff';
+        if (!(await installation.azure.snapshots.find(previous.snapshotId))) return 'baseMissing';
+        return whole.isDue(uniqueId) ? 'scheduled' : 'changedBlocks';
+      };
+      return { name, sizeBytes, plannedReason: await plannedReason() };
     }),
   );
 }

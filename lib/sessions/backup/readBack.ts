@@ -1,4 +1,3 @@
-import { SnapshotDisk } from '../../azure/index.ts';
 import type { Installation } from '../../installation/index.ts';
 import { HoldfastError, type MoveResult } from '../../model/index.ts';
 import { type Chain, sampleWritten } from '../../repository/index.ts';
@@ -28,7 +27,7 @@ export async function readBack(
   if (shards.length === 0) return;
   const { sizeBytes, number } = snapshot;
   const sourceUrl = await readAccess(installation, sessionId, snapshot, 'source');
-  const source = new SnapshotDisk({ sourceUrl, sizeBytes });
+  const source = installation.azure.disks.open({ sourceUrl, sizeBytes });
   const blocks = Math.ceil(sizeBytes / chain.blockBytes);
   for await (const { block, bytes } of sampleWritten(chain, shards, { count: SAMPLES, blocks })) {
     const offset = block * chain.blockBytes;

@@ -1,8 +1,9 @@
 import type { ChainOwner, ChainRow } from '../../catalog/index.ts';
-import type { Installation } from '../../installation/index.ts';
+import type { Installation, InstalledRepository } from '../../installation/index.ts';
 import type { ErrorCode } from '../../model/index.ts';
-import { assessChain, type Repository } from '../../repository/index.ts';
+import { assessChain } from '../../repository/index.ts';
 import { warn } from '../live.ts';
+import { repositoryOf } from '../state.ts';
 
 /** Failures of a backup after which its chain is looked at before another builds on it. */
 const SUSPICIOUS: ReadonlySet<ErrorCode> = new Set(['corruptObject', 'missingObject', 'jobPoisoned']);
@@ -14,13 +15,14 @@ const SUSPICIOUS: ReadonlySet<ErrorCode> = new Set(['corruptObject', 'missingObj
  */
 export async function restartIfDamaged(
   installation: Installation,
-  repository: Repository,
+  repository: InstalledRepository,
   chain: ChainRow,
   owner: ChainOwner,
 ): Promise<ChainRow | null> {
   const { catalog, telemetry } = installation;
   const { machineId, chainId } = chain;
-  if (!chain.head || !(await isSuspected(installation, machineId, owner.sessionId))) return null;
+  if (!chain.head || !(await isSuspected(installation, machineId, owner.sessionId, repository.place.id)))
+    return null;
   const assessment = await assessChain(repository, chainId);
   if (assessment === 'sound') return null;
   const [first] = assessment.damaged;
@@ -35,13 +37,17 @@ export async function restartIfDamaged(
 }
 
 async function isSuspected(
-  { catalog }: Installation,
+  installation: Installation,
   machineId: string,
   sessionId: string,
+  repository: string,
 ): Promise<boolean> {
-  const { sessions } = await catalog.sessions.list({ machineId, limit: 20 });
-  const last = sessions.find(
-    ({ id, kind, status }) => kind === 'backup' && id !== sessionId && status !== 'running',
-  );
-  return last?.error !== undefined && last.error !== null && SUSPICIOUS.has(last.error.code);
+  const { sessions } = await installation.catalog.sessions.list({ machineId, limit: 20 });
+  for (const { id, kind, status, error } of sessions) {
+    if (kind !== 'backup' || id === sessionId || status === 'running') continue;
+    // What failed in another repository says nothing about this chain.
+    if ((await repositoryOf(installation, id)) !== repository) continue;
+    return error !== null && SUSPICIOUS.has(error.code);
+  }
+  return false;
 }

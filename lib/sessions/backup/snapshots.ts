@@ -1,11 +1,18 @@
-import { type SnapshotInfo, Snapshots } from '../../azure/index.ts';
+import type { SnapshotInfo } from '../../azure/index.ts';
 import type { Installation } from '../../installation/index.ts';
-import { HoldfastError, isHoldfastError, parseArmId } from '../../model/index.ts';
+import { type Consistency, HoldfastError, isHoldfastError } from '../../model/index.ts';
 import { deleteSnapshot } from '../deleteSnapshot.ts';
 import { enterStep, warn } from '../live.ts';
 import { type Looked, notYet, seen } from '../look.ts';
-import { planTags } from '../snapshotTags.ts';
-import { need, type OpenedBackup, readState, type SnapshotSetState, updateState } from '../state.ts';
+import { tagsOf } from '../snapshots/prepare.ts';
+import {
+  type BackupState,
+  need,
+  type PreparedSnapshots,
+  readState,
+  type SnapshotSetState,
+  updateState,
+} from '../state.ts';
 
 /** Snapshots of one set that are further apart than this are taken once more. */
 const MAX_SPREAD_MS = 60_000;
@@ -24,34 +31,21 @@ export async function snapshotDisk(
 ): Promise<void> {
   const { sessionId, set, disk: number } = which;
   await enterStep(installation, sessionId, 'snapshot');
-  const opened = await readOpened(installation, sessionId);
-  const disk = opened.disks.find((entry) => entry.number === number)?.disk;
+  const state = await readState(installation, sessionId, 'backup');
+  const prepared = preparedOf(state, sessionId);
+  const disk = prepared.disks.find((entry) => entry.number === number)?.disk;
   if (!disk)
     throw new HoldfastError('internal', `Session ${sessionId} has no disk ${number}.`, { target: sessionId });
-  const id = snapshotIdOf(opened, which, number);
+  const place = placeOf(prepared, which, { number, disk });
+  const id = installation.azure.snapshots.idOf(place);
   await installation.catalog.intents.write(sessionId, 'snapshot', id, { set });
   if (await installation.azure.snapshots.find(id)) return;
-  const { id: owner } = await installation.identity();
-  const { subscriptionId, resourceGroup, name } = parseArmId(id);
-  const numbers = opened.disks.map((entry) => entry.number);
-  const tags = planTags(
-    {
-      owner,
-      sessionId,
-      setId: String(set),
-      machineId: opened.configuration.machine.id,
-      sealed: opened.sealed,
-      disks: numbers,
-    },
-    `machine ${opened.configuration.machine.name}`,
-  );
+  const tags = await tagsOf(installation, sessionId, set, state.request, prepared);
   await installation.azure.snapshots.startCreate({
-    subscriptionId,
-    resourceGroup,
-    name,
+    ...place,
     location: disk.location,
-    sourceDiskId: disk.id,
     tags: tags.get(number) ?? {},
+    sku: prepared.sku,
   });
 }
 
@@ -64,15 +58,22 @@ export async function snapshotDisk(
 export async function watchSnapshots(
   installation: Installation,
   which: Which & { readonly final: boolean },
-): Promise<Looked<{ consistency: 'atomic' | 'perDisk'; retake: string | null }>> {
+): Promise<Looked<{ consistency: Consistency; retake: string | null }>> {
   const { sessionId, set, final } = which;
   await enterStep(installation, sessionId, 'snapshot');
-  const opened = await readOpened(installation, sessionId);
+  const state = await readState(installation, sessionId, 'backup');
+  if (state.request.copyOf !== null) {
+    // They are another session's, and complete.
+    const { consistency } = need(state.snapshots, 'the snapshot set', sessionId);
+    return seen({ consistency, retake: null });
+  }
+  const opened = preparedOf(state, sessionId);
   const infos: { number: number; info: SnapshotInfo }[] = [];
-  for (const { number } of opened.disks) {
-    const id = snapshotIdOf(opened, which, number);
+  for (const { number, disk } of opened.disks) {
+    const place = placeOf(opened, which, { number, disk });
+    const id = installation.azure.snapshots.idOf(place);
     const info = await installation.azure.snapshots.find(id);
-    if (!info) await checkAppears(installation, sessionId, id);
+    if (!info) await checkAppears(installation, sessionId, { id, name: place.name });
     else if (info.notDownloadable && !info.notDownloadable.waiting) {
       throw new HoldfastError(
         'snapshotFailed',
@@ -93,28 +94,43 @@ export async function watchSnapshots(
   const consistency = problem === null && (disks.length === 1 || deallocated) ? 'atomic' : 'perDisk';
   const takenAt = new Date(Math.min(...times)).toISOString();
   const snapshots: SnapshotSetState = { set, consistency, takenAt, disks };
-  await updateState(installation, sessionId, 'backup', (state) => ({ ...state, snapshots }));
+  await updateState(installation, sessionId, 'backup', (current) => ({ ...current, snapshots }));
+  if (state.request.makes === 'snapshot') await keepSnapshots(installation, sessionId, snapshots);
   return seen({ consistency, retake: null });
 }
 
-export function snapshotIdOf(
-  { configuration }: OpenedBackup,
+/** Where a disk's snapshot is made, and under which name: the same in each run of a step. */
+function placeOf(
+  { configuration, resourceGroup }: PreparedSnapshots,
   { sessionId, set }: Which,
-  disk: number,
-): string {
-  const { subscriptionId, resourceGroup } = configuration.machine;
-  return Snapshots.idOf({ subscriptionId, resourceGroup, name: `holdfast-${sessionId}-${set}-${disk}` });
+  { number, disk }: PreparedSnapshots['disks'][number],
+) {
+  const { subscriptionId } = configuration.machine;
+  const name = `holdfast-${sessionId}-${set}-${number}`;
+  return { subscriptionId, resourceGroup, name, sourceDiskId: disk.id };
 }
 
-async function readOpened(installation: Installation, sessionId: string): Promise<OpenedBackup> {
-  return need(
-    (await readState(installation, sessionId, 'backup')).opened,
-    'what openSession found',
-    sessionId,
-  );
+/** What was prepared, by a backup or by a session that makes snapshots alone. */
+const preparedOf = ({ opened, prepared }: BackupState, sessionId: string): PreparedSnapshots =>
+  need(opened ?? prepared, 'what openSession found', sessionId);
+
+/** Hands a set over to retention: from now on its tags keep account of it, not the session. May be repeated. */
+export async function keepSnapshots(
+  { catalog }: Installation,
+  sessionId: string,
+  { disks }: { readonly disks: readonly { readonly id: string }[] },
+): Promise<void> {
+  const kept = new Set(disks.map(({ id }) => id.toLowerCase()));
+  for (const { key } of await catalog.intents.list(sessionId, 'snapshot')) {
+    if (kept.has(key.toLowerCase())) await catalog.intents.resolve(sessionId, 'snapshot', key);
+  }
 }
 
-async function checkAppears(installation: Installation, sessionId: string, id: string): Promise<void> {
+async function checkAppears(
+  installation: Installation,
+  sessionId: string,
+  { id, name }: { readonly id: string; readonly name: string },
+): Promise<void> {
   const intent = (await installation.catalog.intents.list(sessionId, 'snapshot')).find(
     ({ key }) => key === id,
   );
@@ -122,7 +138,7 @@ async function checkAppears(installation: Installation, sessionId: string, id: s
   if (waited < APPEARS_MS) return;
   throw new HoldfastError(
     'snapshotFailed',
-    `Snapshot ${parseArmId(id).name} was asked for and does not exist; Azure refused it afterwards.`,
+    `Snapshot ${name} was asked for and does not exist; Azure refused it afterwards.`,
     {
       target: id,
     },
@@ -147,11 +163,14 @@ function spreadOf(times: readonly number[]): string | null {
 }
 
 /** A machine that is gone by now is no reason to give up: its snapshots exist. */
-async function diskListChanged(installation: Installation, opened: OpenedBackup): Promise<string | null> {
+async function diskListChanged(
+  installation: Installation,
+  opened: PreparedSnapshots,
+): Promise<string | null> {
   try {
     const now = await installation.azure.machines.readConfiguration(opened.configuration.machine.armId);
     const idsNow = now.disks.map(({ uniqueId }) => uniqueId).sort();
-    const idsThen = opened.disks.map(({ disk }) => disk.uniqueId).sort();
+    const idsThen = opened.configuration.disks.map(({ uniqueId }) => uniqueId).sort();
     return idsNow.join() === idsThen.join() ? null : 'disks were attached or detached meanwhile';
   } catch (error) {
     if (isHoldfastError(error, 'machineGone')) return null;

@@ -1,6 +1,13 @@
 import type { Installation } from '../../installation/index.ts';
-import { type DiskProgress, fromFailure, type SessionPhase } from '../../model/index.ts';
+import {
+  type DiskProgress,
+  fromFailure,
+  noteThrottling,
+  type SessionPhase,
+  type Throttling,
+} from '../../model/index.ts';
 import type { QueueStatus } from '../../workers/index.ts';
+import { damagedObjects, noteDamage } from '../damage.ts';
 import { keepHold } from '../hold.ts';
 import { enterStep } from '../live.ts';
 import { type Looked, notYet, seen } from '../look.ts';
@@ -21,7 +28,10 @@ export async function collectJobs(installation: Installation, sessionId: string)
   await enterStep(installation, sessionId, atWork?.kind);
   await showProgress(installation, sessionId, status);
   const [poisoned] = status.failures;
-  if (poisoned) throw fromFailure(poisoned);
+  if (poisoned) {
+    await noteDamage(installation, sessionId, damagedObjects(status.attempts));
+    throw fromFailure(poisoned);
+  }
   if (status.ended) return seen(null);
   await keepHold(installation, sessionId);
   if (!(await readInline(installation, sessionId))) await superviseWorker(installation, sessionId);
@@ -36,9 +46,23 @@ async function showProgress(
   await installation.catalog.sessions.update(sessionId, (session) => {
     const disks = session.disks.map((disk) => progressOf(disk, status));
     const phase = phaseOf(status) ?? session.phase;
-    const same = phase === session.phase && JSON.stringify(disks) === JSON.stringify(session.disks);
-    return same ? session : { ...session, phase, disks };
+    const throttling = noteThrottling(session.throttling, refusedTo(status));
+    const same =
+      phase === session.phase &&
+      throttling === session.throttling &&
+      JSON.stringify(disks) === JSON.stringify(session.disks);
+    return same ? session : { ...session, phase, disks, throttling: [...throttling] };
   });
+}
+
+/** What services refused to the workers of a session, by the jobs that are done. */
+function refusedTo({ results }: QueueStatus): Throttling {
+  const all = results.map(({ result }) => result.refused ?? { calls: 0, seconds: 0 });
+  return {
+    source: 'workers',
+    calls: all.reduce((sum, { calls }) => sum + calls, 0),
+    seconds: all.reduce((sum, { seconds }) => sum + seconds, 0),
+  };
 }
 
 /** The phase is that of the jobs which are being done. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { AzureBlobStore, SnapshotDisk, UploadDisk } from '../../azure/index.ts';
+import { AzureBlobStore, UploadDisk } from '../../azure/index.ts';
 import { type JobIo, runJob } from '../../datapath/index.ts';
 import type { Installation } from '../../installation/index.ts';
 import {
@@ -9,6 +9,7 @@ import {
   type JobSecrets,
   toFailure,
 } from '../../model/index.ts';
+import { AccessWaits } from '../access.ts';
 import { enterStep } from '../live.ts';
 import { type Looked, notYet, seen } from '../look.ts';
 import { poolOf } from '../state.ts';
@@ -28,13 +29,40 @@ export async function doOneJob(installation: Installation, sessionId: string): P
     return (await installation.queue.status(pool, sessionId)).ended
       ? seen(null)
       : notYet('jobs that others hold');
-  await runClaimed(installation, job, owner);
+  const secrets = await accessOf(installation, job, owner);
+  if (secrets === null) return notYet('access to a snapshot');
+  await runClaimed(installation, job, owner, secrets);
   return notYet('more jobs');
 }
 
-async function runClaimed(installation: Installation, job: Job, owner: string): Promise<void> {
+/** Null: it has to wait, or failed, and the job is open again for a later look. */
+async function accessOf(installation: Installation, job: Job, owner: string): Promise<JobSecrets | null> {
+  const attempt = attemptOf(job, owner);
+  try {
+    return await secretsOf(installation, job.sessionId, job.spec);
+  } catch (error) {
+    if (error instanceof AccessWaits) await installation.queue.putBack(attempt);
+    else await installation.queue.fail(attempt, toFailure(error));
+    return null;
+  }
+}
+
+const attemptOf = ({ pool, sessionId, id: jobId, attempt }: Job, owner: string) => ({
+  pool,
+  sessionId,
+  jobId,
+  attempt,
+  owner,
+});
+
+async function runClaimed(
+  installation: Installation,
+  job: Job,
+  owner: string,
+  secrets: JobSecrets,
+): Promise<void> {
   const { queue, clock } = installation;
-  const attempt = { pool: job.pool, sessionId: job.sessionId, jobId: job.id, attempt: job.attempt, owner };
+  const attempt = attemptOf(job, owner);
   const stop = new AbortController();
   const told: { progress: JobProgress; checkpoint?: unknown } = { progress: job.progress };
   const tell = async () => {
@@ -43,9 +71,8 @@ async function runClaimed(installation: Installation, job: Job, owner: string): 
   };
   const heart = beat(clock, tell, stop);
   try {
-    const secrets = await secretsOf(installation, job.sessionId, job.spec);
     const result = await runJob(job.spec, {
-      ...connect(job, secrets),
+      ...connect(installation, job, secrets),
       attempt: job.attempt,
       checkpoint: job.checkpoint ?? undefined,
       saveCheckpoint: async (state) => {
@@ -83,12 +110,13 @@ async function beat(
 }
 
 function connect(
+  { azure }: Installation,
   { spec }: Job,
   secrets: JobSecrets,
 ): Pick<JobIo, 'chainKey' | 'data' | 'staging' | 'source' | 'lists' | 'sink'> {
   const { sourceUrl, baseUrl, targetUrl } = secrets;
   const disk =
-    sourceUrl === null ? null : new SnapshotDisk({ sourceUrl, baseUrl, sizeBytes: spec.sizeBytes });
+    sourceUrl === null ? null : azure.disks.open({ sourceUrl, baseUrl, sizeBytes: spec.sizeBytes });
   return {
     chainKey: Buffer.from(secrets.chainKey, 'base64'),
     data: AzureBlobStore.withSas(secrets.dataUrl),

@@ -1,8 +1,8 @@
 import type { Installation } from '../../installation/index.ts';
 import { HoldfastError, type JobSecrets, type JobSpec } from '../../model/index.ts';
 import { encodeChainKeys, openChain } from '../../repository/index.ts';
-import { type GrantedSnapshot, readAccess, writeAccess } from '../access.ts';
-import { readState } from '../state.ts';
+import { AccessWaits, type GrantedSnapshot, readAccess, releaseAccess, writeAccess } from '../access.ts';
+import { readState, repositoryOf } from '../state.ts';
 
 /** Storage SAS of a job live this long; the worker renews them. */
 const SAS_SECONDS = 3600;
@@ -14,8 +14,9 @@ export async function secretsOf(
   spec: JobSpec,
 ): Promise<JobSecrets> {
   const { azure, settings } = installation;
-  const chain = await openChain(await installation.repository(), spec.chain.id);
-  const data = await azure.repositorySas.forWorker(settings.HOLDFAST_DATA_CONTAINER, SAS_SECONDS);
+  const repository = await installation.repository(await repositoryOf(installation, sessionId));
+  const chain = await openChain(repository, spec.chain.id);
+  const data = await repository.workerSas(SAS_SECONDS);
   const staging = await azure.appSas.forWorker(settings.HOLDFAST_STAGING_CONTAINER, SAS_SECONDS);
   return {
     chainKey: encodeChainKeys(chain.keys).toString('base64'),
@@ -39,16 +40,19 @@ async function diskAccess(
     };
   }
   const source = await snapshotOf(installation, sessionId, spec.snapshotId);
+  const sourceUrl = await readAccess(installation, sessionId, source, 'source');
   const baseId = spec.kind === 'plan' ? spec.baseSnapshotId : null;
-  return {
-    sourceUrl: await readAccess(installation, sessionId, source, 'source'),
+  if (baseId === null) return { sourceUrl, baseUrl: null, targetUrl: null };
+  try {
     // One family: that is what makes it a base.
-    baseUrl:
-      baseId === null
-        ? null
-        : await readAccess(installation, sessionId, { id: baseId, familyId: source.familyId }, 'base'),
-    targetUrl: null,
-  };
+    const base = { id: baseId, familyId: source.familyId };
+    return { sourceUrl, baseUrl: await readAccess(installation, sessionId, base, 'base'), targetUrl: null };
+  } catch (error) {
+    // Readers that each hold one and wait for another would wait for each other.
+    if (error instanceof AccessWaits)
+      await releaseAccess(installation, sessionId, { purpose: 'source', resourceId: source.id });
+    throw error;
+  }
 }
 
 async function snapshotOf(

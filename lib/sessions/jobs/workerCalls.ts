@@ -13,11 +13,13 @@ import {
   type renewRequestSchema,
 } from '../../model/index.ts';
 import { type Attempt, admission, identify } from '../../workers/index.ts';
-import { forgetAccess } from '../access.ts';
+import { AccessWaits, forgetAccess } from '../access.ts';
 import { secretsOf } from './secrets.ts';
 
 /** How long a worker waits before it asks for work again. */
 const IDLE_SECONDS = 2;
+/** And how long while its session waits for access to a snapshot. */
+const WAIT_SECONDS = 10;
 const PACKAGE_SAS_SECONDS = 600;
 
 type Ask<T extends z.ZodType> = z.infer<T>;
@@ -56,12 +58,13 @@ export async function claimJob(
       job: { sessionId, jobId, attempt, spec, checkpoint, until: until ?? '', secrets },
     };
   } catch (error) {
+    const attempt = { pool: worker.pool, sessionId, jobId: job.id, attempt: job.attempt, owner };
+    if (error instanceof AccessWaits) {
+      await installation.queue.putBack(attempt);
+      return { ...nothing(false), retryAfterSeconds: WAIT_SECONDS };
+    }
     // Without access the attempt has failed before it began; the job is open again, for somebody who comes later.
-    await giveBack(
-      installation,
-      { pool: worker.pool, sessionId, jobId: job.id, attempt: job.attempt, owner },
-      error,
-    );
+    await giveBack(installation, attempt, error);
     throw error;
   }
 }
@@ -106,11 +109,7 @@ export async function failJob(
   caller: WorkerRow,
   { failure, ...call }: Ask<typeof failRequestSchema>,
 ): Promise<Ask<typeof endAnswerSchema>> {
-  const { target, ...rest } = failure as typeof failure & { target?: string };
-  return installation.queue.fail(attemptOf(installation, caller, call), {
-    ...rest,
-    ...(target === undefined ? {} : { target }),
-  });
+  return installation.queue.fail(attemptOf(installation, caller, call), failure);
 }
 
 /** Where a booting worker finds its program: the newest package that the deployment put there. */

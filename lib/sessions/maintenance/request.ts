@@ -1,10 +1,18 @@
 import type { Installation } from '../../installation/index.ts';
-import { HoldfastError, sessionId as newSessionId, type Session } from '../../model/index.ts';
+import {
+  DEFAULT_REPOSITORY,
+  HoldfastError,
+  sessionId as newSessionId,
+  type Session,
+} from '../../model/index.ts';
 import type { Instances } from '../ports.ts';
 import { startSession } from '../requests.ts';
-import type { SessionRequest } from '../state.ts';
+import { repositoryOf, type SessionRequest } from '../state.ts';
 
-export type MaintenanceRequest = Extract<SessionRequest, { kind: 'check' | 'collection' | 'rescan' }>;
+type OfRepository = Extract<SessionRequest, { kind: 'check' | 'collection' | 'rescan' }>;
+type Asked<T> = T extends OfRepository ? Omit<T, 'repository'> & { readonly repository?: string } : never;
+/** Without a repository: the one of the settings. */
+export type MaintenanceRequest = Asked<OfRepository>;
 
 const ORCHESTRATORS = {
   check: 'checkRepository',
@@ -13,7 +21,7 @@ const ORCHESTRATORS = {
 } as const;
 
 /**
- * Starts work on the whole repository, as a session of its own. One of a kind at a time.
+ * Starts work on a whole repository, as a session of its own. One of a kind at a time in each.
  *
  * @throws `previousRunning`, with the running session as target
  */
@@ -23,14 +31,15 @@ export async function requestMaintenance(
   request: MaintenanceRequest,
   reason: string,
 ): Promise<Session> {
-  const running = (await installation.catalog.sessions.running()).find(({ kind }) => kind === request.kind);
-  if (running) {
+  const repository = request.repository ?? DEFAULT_REPOSITORY;
+  // `notFound` before there is a session.
+  await installation.repository(repository);
+  for (const { id, kind } of await installation.catalog.sessions.running()) {
+    if (kind !== request.kind || (await repositoryOf(installation, id)) !== repository) continue;
     throw new HoldfastError(
       'previousRunning',
-      `A ${request.kind} of the repository is running as session ${running.id}.`,
-      {
-        target: running.id,
-      },
+      `A ${request.kind} of repository ${repository} is running as session ${id}.`,
+      { target: id },
     );
   }
   return startSession(installation, instances, {
@@ -40,6 +49,6 @@ export async function requestMaintenance(
     machine: null,
     parentId: null,
     policyId: null,
-    request,
+    request: { ...request, repository },
   });
 }

@@ -1,6 +1,6 @@
 import type { Installation } from '../../installation/index.ts';
 import { HoldfastError } from '../../model/index.ts';
-import { type RememberedChain, rescan } from '../../repository/index.ts';
+import { type RememberedChain, refreshRepository, rescan } from '../../repository/index.ts';
 import { enterStep, warn } from '../live.ts';
 import { readState } from '../state.ts';
 import { catalogWriter } from './catalogWriter.ts';
@@ -14,9 +14,10 @@ import { catalogWriter } from './catalogWriter.ts';
 export async function rescanAll(installation: Installation, sessionId: string): Promise<void> {
   await enterStep(installation, sessionId, 'rescan');
   const { request } = await readState(installation, sessionId, 'rescan');
-  const repository = await installation.repository();
+  const installed = await installation.repository(request.repository);
+  const repository = await refreshRepository(installed);
   const { findings, rolledBack } = await rescan(repository, {
-    writer: catalogWriter(installation, repository.id),
+    writer: catalogWriter(installation, installed),
     remembered: await rememberedChains(installation, repository.id),
     accept: request.accept,
   });

@@ -1,4 +1,4 @@
-import { UploadDisk } from '../../azure/index.ts';
+import { UploadDisk, uploadSizeOf } from '../../azure/index.ts';
 import { type Installation, OWNER_TAG } from '../../installation/index.ts';
 import { HoldfastError, isHoldfastError } from '../../model/index.ts';
 import { releaseAccess, writeAccess } from '../access.ts';
@@ -26,14 +26,17 @@ export async function createDisk(installation: Installation, { sessionId, disk }
     hyperVGeneration?: string;
   };
   const { osType, hyperVGeneration } = properties;
+  const [zone] = (source.configuration['zones'] ?? []) as string[];
   await installation.azure.uploads.startCreate({
     subscriptionId: request.subscriptionId,
     resourceGroup: request.resourceGroup,
     name,
     location: request.location,
-    sizeBytes,
+    sizeBytes: uploadSizeOf(sizeBytes),
     sku: source.sku,
+    like: properties,
     tags: { [OWNER_TAG]: owner, [SESSION_TAG]: sessionId },
+    ...(zone === undefined ? {} : { zone }),
     ...(osType === 'Linux' || osType === 'Windows' ? { osType } : {}),
     ...(hyperVGeneration === 'V1' || hyperVGeneration === 'V2' ? { hyperVGeneration } : {}),
   });
@@ -63,7 +66,7 @@ export async function finishDisk(installation: Installation, { sessionId, disk }
   const found = await installation.azure.uploads.get(targetId);
   if (found.diskState !== 'Unattached') {
     const url = await writeAccess(installation, sessionId, targetId);
-    await new UploadDisk({ targetUrl: url, sizeBytes }).writeFooter();
+    await new UploadDisk({ targetUrl: url, sizeBytes: uploadSizeOf(sizeBytes) }).writeFooter();
     await releaseAccess(installation, sessionId, { resourceId: targetId });
     const after = await installation.azure.uploads.get(targetId);
     if (after.diskState !== 'Unattached') {

@@ -13,7 +13,7 @@ export async function dispatchRestore(installation: Installation, sessionId: str
   await enterStep(installation, sessionId, 'restore');
   const { request, opened } = await readState(installation, sessionId, 'restore');
   const { pool, disks } = need(opened, 'what openRestore found', sessionId);
-  const chain = await openChain(await installation.repository(), request.chainId);
+  const chain = await openChain(await installation.repository(request.repository), request.chainId);
   const { manifest } = await readPoint(chain, request.sequence);
   const pageBytes = chain.blockBytes * chain.pageBlocks;
   const perPart = Math.max(1, Math.floor(PART_BYTES / pageBytes));

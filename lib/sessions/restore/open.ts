@@ -12,7 +12,7 @@ export async function openRestore(installation: Installation, sessionId: string)
   await enterStep(installation, sessionId, 'starting');
   const { request, opened: known } = await readState(installation, sessionId, 'restore');
   if (known) return known;
-  const repository = await installation.repository();
+  const repository = await installation.repository(request.repository);
   const chain = await openChain(repository, request.chainId);
   // First the lease, then the manifest: what is removed in between is noticed.
   const by = `restore ${sessionId}`;

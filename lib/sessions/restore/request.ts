@@ -7,6 +7,7 @@ import {
   type Session,
 } from '../../model/index.ts';
 import { openChain, readPoint } from '../../repository/index.ts';
+import { note } from '../live.ts';
 import type { Instances } from '../ports.ts';
 import { startSession } from '../requests.ts';
 
@@ -24,6 +25,8 @@ export interface RestoreAsked {
 /** What a restore would make, checked as far as it can be without making anything. */
 export interface RestorePreview {
   readonly point: RestorePoint;
+  /** The name of the repository that holds it. */
+  readonly repository: string;
   readonly resourceGroup: string;
   readonly subscriptionId: string;
   readonly location: string;
@@ -51,22 +54,32 @@ export async function previewRestore(
   );
   if (missing.length > 0) {
     const has = row.point.disks.map((disk) => disk.number).join(', ');
+    const without = leftOutText(row.point);
     throw new HoldfastError(
       'invalidInput',
-      `Restore point ${asked.restorePoint} has no disk ${missing.join(', ')}; it has ${has}.`,
+      `Restore point ${asked.restorePoint} has no disk ${missing.join(', ')}; it has ${has}.${without === null ? '' : ` ${without}`}`,
       {
         target: 'disks',
       },
     );
   }
-  const chain = await openChain(await installation.repository(), chainId);
+  const repository = await installation.repositoryById(row.repositoryId);
+  const chain = await openChain(repository, chainId);
   const { machine } = (await readPoint(chain, sequence)).manifest.configuration;
   return {
     point: row.point,
+    repository: repository.place.id,
     subscriptionId: machine.subscriptionId,
     resourceGroup: asked.resourceGroup ?? machine.resourceGroup,
     location: machine.location,
   };
+}
+
+/** What of the machine a restore point does not hold; null: nothing is missing. */
+function leftOutText({ leftOut = [] }: RestorePoint): string | null {
+  if (leftOut.length === 0) return null;
+  const each = leftOut.map(({ name, why }) => `${name} (${why})`).join(', ');
+  return `These disks were left out when it was made, and cannot be restored from it: ${each}.`;
 }
 
 /** Starts a restore of disks to new managed disks. The source is never touched. */
@@ -75,9 +88,12 @@ export async function requestRestore(
   instances: Instances,
   asked: RestoreAsked,
 ): Promise<Session> {
-  const { point, subscriptionId, resourceGroup, location } = await previewRestore(installation, asked);
+  const { point, repository, subscriptionId, resourceGroup, location } = await previewRestore(
+    installation,
+    asked,
+  );
   const id = newSessionId(installation.clock.now());
-  return startSession(installation, instances, {
+  const session = await startSession(installation, instances, {
     id,
     orchestrator: 'restoreDisks',
     reason: 'request',
@@ -86,6 +102,7 @@ export async function requestRestore(
     policyId: null,
     request: {
       kind: 'restore',
+      repository,
       chainId: point.chainId,
       sequence: point.sequence,
       disks: asked.disks === undefined ? null : [...asked.disks],
@@ -96,4 +113,7 @@ export async function requestRestore(
       mover: asked.mover ?? 'worker',
     },
   });
+  const without = asked.disks === undefined ? leftOutText(point) : null;
+  if (without !== null) await note(installation, session.id, without);
+  return session;
 }

@@ -1,7 +1,7 @@
 /**
  * The resource manager's front: what every ARM request goes through before and after its handler.
  *
- * Order: route, api-version, subscription, throttling, role, resource group, handler. Changing requests run one at a time (WriteLock), so a
+ * Order: route, api-version, subscription, throttling, role, resource group, locks, handler. Changing requests run one at a time (WriteLock), so a
  * handler may await the disk store between two looks at the state.
  */
 
@@ -13,6 +13,7 @@ import type { OperationOutcome, OperationRecord, OperationService, Operations } 
 import type { Roles } from '../roles.ts';
 import { Router } from '../router.ts';
 import type { Caller } from '../tokens.ts';
+import type { Locks } from './locks.ts';
 import type { ResourceGroups } from './resourceGroupRecords.ts';
 import type { Subscriptions } from './subscriptionRecords.ts';
 
@@ -63,6 +64,7 @@ export interface ArmCore {
   operations: Operations;
   subscriptions: Subscriptions;
   groups: ResourceGroups;
+  locks: Locks;
   /** `https://127.0.0.1:port`, without a slash. */
   base: () => string;
 }
@@ -104,6 +106,7 @@ export class ArmApp {
     if (route.action !== undefined) this.authorise(route, full);
     if (params.g !== undefined && !core.groups.get(params.s as string, params.g))
       throw groupNotFound(params.g);
+    core.locks.check(request.method, request.path);
     if (route.throttle && params.s !== undefined)
       headers = { ...headers, ...core.limits.takeCompute(params.s, route.throttle) };
     const reads = request.method === 'GET' || request.method === 'HEAD';

@@ -65,9 +65,13 @@ export interface SnapshotRecord extends Common {
   incremental: boolean;
   sourceResourceId: string;
   sourceUniqueId: string;
+  /** Of a disk restore point: the id of its restore point. It is no snapshot to whoever lists those. */
+  restorePoint?: string;
   familyId?: string;
   /** The `snapshot=` of its SAS. */
   snapshotTime: string;
+  /** Of an Ultra or Premium SSD v2 disk: its data are copied until then, and cannot be read before. Epoch milliseconds. */
+  copiedAt?: number;
 }
 
 export type DiskLike = DiskRecord | SnapshotRecord;
@@ -89,11 +93,12 @@ export class DiskRecords {
     this.clock = clock;
   }
 
-  /** What a crash between store and state left: contents without a record. To be called once, before the first request. */
-  sweepOrphans(): void {
-    const known = new Set(
-      [...this.disks.values(), ...this.snapshots.values()].map((record) => record.uniqueId),
-    );
+  /** What a crash between store and state left: contents without a record. `others` belong to page blobs. To be called once, before the first request. */
+  sweepOrphans(others: string[]): void {
+    const known = new Set([
+      ...[...this.disks.values(), ...this.snapshots.values()].map((record) => record.uniqueId),
+      ...others,
+    ]);
     for (const id of this.store.list()) if (!known.has(id)) this.removeContent(id);
   }
 
@@ -123,6 +128,14 @@ export class DiskRecords {
     if (record.kind === 'disk') this.disks.delete(record.id);
     else this.snapshots.delete(record.id);
     this.removeContent(record.uniqueId);
+  }
+
+  /** How much of a snapshot's background copy is done; undefined for one that has none. */
+  completionPercent({ copiedAt, timeCreated }: SnapshotRecord): number | undefined {
+    if (copiedAt === undefined) return undefined;
+    const now = this.clock.now().getTime();
+    if (now >= copiedAt) return 100;
+    return Math.floor((100 * (now - timeCreated)) / (copiedAt - timeCreated));
   }
 
   /** The grant that is neither revoked nor over. */

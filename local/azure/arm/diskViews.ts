@@ -75,6 +75,7 @@ export function diskView(record: DiskRecord, state: DiskState): ResourceView {
 }
 
 export function snapshotView(record: SnapshotRecord, records: DiskRecords): ResourceView {
+  const completionPercent = records.completionPercent(record);
   return {
     name: record.name,
     id: record.id,
@@ -100,6 +101,7 @@ export function snapshotView(record: SnapshotRecord, records: DiskRecords): Reso
       diskState: records.activeGrant(record) ? 'ActiveSAS' : 'Unattached',
       diskSizeBytes: record.sizeBytes,
       uniqueId: record.uniqueId,
+      ...(completionPercent === undefined ? {} : { completionPercent }),
       ...(record.familyId === undefined ? {} : { incrementalSnapshotFamilyId: record.familyId }),
     },
   };

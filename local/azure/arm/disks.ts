@@ -28,6 +28,7 @@ export interface DiskServices {
   clock: SimulatorClock;
   limits: SimulatorSettings['limits'];
   deallocated: (machineId: string) => boolean;
+  backgroundCopyMs: () => number;
 }
 
 const GROUP = '/subscriptions/{s}/resourceGroups/{g}/providers/Microsoft.Compute/disks';

@@ -106,6 +106,11 @@ export class Grants {
     if (record.kind === 'snapshot') {
       if (access === 'Write')
         throw notAllowed(`Write access to snapshot ${record.name} is not possible: a snapshot is read-only.`);
+      const copied = records.completionPercent(record) ?? 100;
+      if (copied < 100)
+        throw notAllowed(
+          `Access to snapshot ${record.name} cannot be granted: its background copy is ${copied} % complete.`,
+        );
       const granted =
         record.familyId === undefined
           ? []

@@ -15,6 +15,7 @@ const osDisk = z.looseObject({
   managedDisk: z
     .looseObject({ id: z.string().optional(), storageAccountType: z.string().optional() })
     .optional(),
+  vhd: z.looseObject({ uri: z.string() }).optional(),
   diffDiskSettings: z.looseObject({ option: z.string().optional() }).optional(),
   writeAcceleratorEnabled: z.boolean().optional(),
 });

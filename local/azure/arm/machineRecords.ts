@@ -1,6 +1,7 @@
 /** Virtual machines as the resource manager knows them. */
 import { resourceNotFound } from '../errors.ts';
 import type { Collection, StateStore } from '../state.ts';
+import type { BlobPlace } from '../storage/index.ts';
 import type { ProvisioningState } from './diskRecords.ts';
 import { resourceId } from './ids.ts';
 import type { Tags } from './tags.ts';
@@ -10,7 +11,10 @@ export type PowerState = 'starting' | 'running' | 'stopping' | 'stopped' | 'deal
 
 export interface AttachedDisk {
   name: string;
+  /** ARM id; of an unmanaged disk the path of its page blob, `account/container/blob`. */
   diskId: string;
+  /** An unmanaged disk: a page blob of a storage account. */
+  unmanaged?: BlobPlace;
   createOption: 'FromImage' | 'Empty' | 'Attach';
   caching: string;
   deleteOption: DeleteOption;

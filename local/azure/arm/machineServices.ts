@@ -2,6 +2,7 @@
 import type { SimulatorClock } from '../clock.ts';
 import type { GuestHost } from '../guest/host.ts';
 import type { SimulatorSettings } from '../settings.ts';
+import type { StorageAccounts } from '../storage/index.ts';
 import type { Tokens } from '../tokens.ts';
 import type { ArmApp } from './app.ts';
 import type { DiskRecords } from './diskRecords.ts';
@@ -16,6 +17,7 @@ export interface MachineServices {
   disks: DiskRecords;
   network: NetworkRecords;
   sizes: Sizes;
+  storage: StorageAccounts;
   tokens: Tokens;
   guests: GuestHost;
   clock: SimulatorClock;
@@ -29,10 +31,11 @@ export function fail(machine: MachineRecord, error: { code: string; message: str
 
 /** Deletes what the delete options say and lets go of the rest. */
 export function removeMachine(
-  { machines, disks, network, tokens, guests, app }: MachineServices,
+  { machines, disks, storage, network, tokens, guests, app }: MachineServices,
   machine: MachineRecord,
 ): void {
   machines.machines.delete(machine.id);
+  storage.release(machine.id);
   for (const attached of allDisks(machine)) {
     const disk = disks.disks.get(attached.diskId);
     if (!disk) continue;

@@ -71,7 +71,7 @@ export function planDataDisks(
       if (luns.has(disk.lun))
         throw new ArmError(409, 'ConflictingUserInput', `Cannot attach two data disks at lun ${disk.lun}.`);
       luns.add(disk.lun);
-      const id = disk.managedDisk?.id;
+      const id = disk.managedDisk?.id ?? pathOf(disk.vhd?.uri);
       const kept = present.find((known) =>
         id === undefined ? known.lun === disk.lun : sameId(known.diskId, id),
       );
@@ -105,6 +105,14 @@ function planDisk(
       ? {}
       : { writeAcceleratorEnabled: body.writeAcceleratorEnabled }),
   } as const;
+  if (body.vhd) {
+    throw new ArmError(
+      409,
+      'OperationNotAllowed',
+      'Virtual machines with unmanaged disks can no longer be created, and no unmanaged disk added to one.',
+      { target: 'vhd' },
+    );
+  }
   if (body.createOption === 'Attach') {
     const disk = requireAttachable(services, request, at, body.managedDisk?.id, isOs);
     return { name: disk.name, diskId: disk.id, createOption: 'Attach', ...options };
@@ -149,6 +157,10 @@ function planDisk(
   how.made.push(disk);
   return { name, diskId: id, createOption: body.createOption, ...options };
 }
+
+/** `account/container/blob`, as attached unmanaged disks are known. */
+const pathOf = (uri: string | undefined): string | undefined =>
+  uri === undefined ? undefined : decodeURI(new URL(uri).pathname.slice(1));
 
 export function requireAttachable(
   services: StorageServices,

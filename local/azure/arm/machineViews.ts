@@ -15,7 +15,7 @@ export function machineView(
   disks: DiskRecords,
   tenantId: string,
   clock: SimulatorClock,
-  options: MachineViewOptions = {},
+  options: MachineViewOptions & { base: string },
 ): ResourceView {
   const { osDisk } = machine;
   return {
@@ -42,12 +42,12 @@ export function machineView(
             }),
         osDisk: {
           osType: osDisk.osType,
-          ...diskOf(osDisk, disks),
+          ...diskOf(osDisk, disks, options.base),
           ...(osDisk.ephemeral ? { diffDiskSettings: { option: 'Local' } } : {}),
         },
         dataDisks: machine.dataDisks.map((disk) => ({
           lun: disk.lun,
-          ...diskOf(disk, disks),
+          ...diskOf(disk, disks, options.base),
           toBeDetached: false,
         })),
         ...(machine.echoed.diskControllerType === undefined
@@ -69,7 +69,17 @@ export function machineView(
   };
 }
 
-function diskOf(attached: AttachedDisk, disks: DiskRecords): object {
+function diskOf(attached: AttachedDisk, disks: DiskRecords, base: string): object {
+  if (attached.unmanaged) {
+    const { account, container, blob } = attached.unmanaged;
+    return {
+      name: attached.name,
+      vhd: { uri: `${base}/${account}/${container}/${blob}` },
+      createOption: attached.createOption,
+      caching: attached.caching,
+      deleteOption: attached.deleteOption,
+    };
+  }
   const disk = disks.disks.get(attached.diskId);
   return {
     name: attached.name,

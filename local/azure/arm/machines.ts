@@ -21,9 +21,11 @@ export function machineRoutes(services: MachineServices): void {
     machines.require(request.params.s as string, request.params.g as string, request.params.name as string);
   const view = (machine: MachineRecord, request?: ArmRequest) => {
     const expand = request?.query.get('$expand')?.toLowerCase() ?? '';
+    const statusOnly = request?.query.get('statusOnly')?.toLowerCase() === 'true';
     return machineView(machine, disks, tokens.tenantId, clock, {
-      instanceView: expand.includes('instanceview'),
+      instanceView: expand.includes('instanceview') || statusOnly,
       userData: expand.includes('userdata'),
+      base: app.core.base(),
     });
   };
 

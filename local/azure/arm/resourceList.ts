@@ -50,7 +50,9 @@ function all({ disks, machines, network }: ListServices): [type: string, resourc
   return [
     ...machines.machines.values().map((record): [string, Listed] => [MACHINES, record]),
     ...disks.disks.values().map((record): [string, Listed] => [DISKS, record]),
-    ...disks.snapshots.values().map((record): [string, Listed] => [SNAPSHOTS, record]),
+    ...disks.snapshots
+      .filter(({ restorePoint }) => restorePoint === undefined)
+      .map((record): [string, Listed] => [SNAPSHOTS, record]),
     ...network.resources
       .values()
       .map((record): [string, Listed] => [`Microsoft.Network/${record.type}`, record]),

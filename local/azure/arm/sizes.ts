@@ -4,6 +4,7 @@ import type { SimulatorSettings } from '../settings.ts';
 import type { Collection, StateStore } from '../state.ts';
 import type { ArmApp } from './app.ts';
 import type { MachineRecords } from './machineRecords.ts';
+import { hasZones } from './zones.ts';
 
 interface Size {
   name: string;
@@ -41,6 +42,9 @@ export const SIZES: readonly Size[] = [
       ];
     }),
   ),
+  // Its disks are behind NVMe.
+  size('Standard_D4s_v6', 'standardDSv6Family', 4, 16, 8),
+  { ...size('Standard_D2_v3', 'standardDv3Family', 2, 8, 4), premium: false },
 ];
 
 /** A size that a region cannot give at present: refused at once, or failing as an operation. */
@@ -74,6 +78,11 @@ export class Sizes {
       `The value ${name} provided for the VM size is not valid. The valid sizes in the current region are: ${SIZES.map((known) => known.name).join(',')}. Find out more on the valid VM sizes in each region at https://aka.ms/azure-regions.`,
       { target: 'vmSize' },
     );
+  }
+
+  /** Undefined for a size that nobody knows. */
+  isPremium(name: string): boolean | undefined {
+    return SIZES.find((known) => known.name.toLowerCase() === name.toLowerCase())?.premium;
   }
 
   addShortage(shortage: Shortage): void {
@@ -151,6 +160,18 @@ export class Sizes {
 const shortageKey = ({ location, size: name, zone }: Pick<Shortage, 'location' | 'size' | 'zone'>) =>
   `${location}/${name}/${zone ?? '*'}`;
 
+/** How a region keeps snapshots. */
+const snapshotSkus = (location: string) =>
+  ['Standard_LRS', 'Premium_LRS', ...(hasZones(location) ? ['Standard_ZRS'] : [])].map((name) => ({
+    resourceType: 'snapshots',
+    name,
+    tier: name.replace(/_.*$/, ''),
+    locations: [location],
+    locationInfo: [{ location, zones: [], zoneDetails: [] }],
+    capabilities: [],
+    restrictions: [],
+  }));
+
 export function sizeRoutes(app: ArmApp, sizes: Sizes): void {
   const capability = (name: string, value: unknown) => ({ name, value: String(value) });
   app.route(
@@ -160,42 +181,41 @@ export function sizeRoutes(app: ArmApp, sizes: Sizes): void {
     (request) => {
       const wanted = /location eq '([^']+)'/i.exec(request.query.get('$filter') ?? '')?.[1]?.toLowerCase();
       const { locations } = app.core.subscriptions.require(request.params.s as string);
-      const machines = locations
-        .filter((location) => wanted === undefined || location === wanted)
-        .flatMap((location) =>
-          SIZES.map((known) => {
-            const restricted = sizes.shortage(location, known.name, undefined)?.kind === 'SkuNotAvailable';
-            return {
-              resourceType: 'virtualMachines',
-              name: known.name,
-              tier: 'Standard',
-              size: known.name.replace(/^Standard_/, ''),
-              family: known.family,
-              locations: [location],
-              locationInfo: [{ location, zones: ['1', '2', '3'], zoneDetails: [] }],
-              capabilities: [
-                capability('vCPUs', known.cores),
-                capability('MemoryGB', known.memoryGB),
-                capability('MaxDataDiskCount', known.maxDataDisks),
-                capability('PremiumIO', known.premium ? 'True' : 'False'),
-                capability('CpuArchitectureType', 'x64'),
-                capability('HyperVGenerations', 'V1,V2'),
-                capability('LowPriorityCapable', 'True'),
-              ],
-              restrictions: restricted
-                ? [
-                    {
-                      type: 'Location',
-                      values: [location],
-                      restrictionInfo: { locations: [location] },
-                      reasonCode: 'NotAvailableForSubscription',
-                    },
-                  ]
-                : [],
-            };
-          }),
-        );
-      return { status: 200, body: { value: machines } };
+      const here = locations.filter((location) => wanted === undefined || location === wanted);
+      const machines = here.flatMap((location) =>
+        SIZES.map((known) => {
+          const restricted = sizes.shortage(location, known.name, undefined)?.kind === 'SkuNotAvailable';
+          return {
+            resourceType: 'virtualMachines',
+            name: known.name,
+            tier: 'Standard',
+            size: known.name.replace(/^Standard_/, ''),
+            family: known.family,
+            locations: [location],
+            locationInfo: [{ location, zones: hasZones(location) ? ['1', '2', '3'] : [], zoneDetails: [] }],
+            capabilities: [
+              capability('vCPUs', known.cores),
+              capability('MemoryGB', known.memoryGB),
+              capability('MaxDataDiskCount', known.maxDataDisks),
+              capability('PremiumIO', known.premium ? 'True' : 'False'),
+              capability('CpuArchitectureType', 'x64'),
+              capability('HyperVGenerations', 'V1,V2'),
+              capability('LowPriorityCapable', 'True'),
+            ],
+            restrictions: restricted
+              ? [
+                  {
+                    type: 'Location',
+                    values: [location],
+                    restrictionInfo: { locations: [location] },
+                    reasonCode: 'NotAvailableForSubscription',
+                  },
+                ]
+              : [],
+          };
+        }),
+      );
+      return { status: 200, body: { value: [...here.flatMap(snapshotSkus), ...machines] } };
     },
   );
   app.route(

@@ -9,9 +9,13 @@ import { type DiskServices, refuseGranted } from './disks.ts';
 import { acceptedView, snapshotView } from './diskViews.ts';
 import { referredId, resourceId, sameId } from './ids.ts';
 import { checkTags } from './tags.ts';
+import { hasZones } from './zones.ts';
 
 const GROUP = '/subscriptions/{s}/resourceGroups/{g}/providers/Microsoft.Compute/snapshots';
 const FIVE_MINUTES = 300_000;
+/** Snapshots of one disk whose background copy goes on. */
+const MAX_PENDING = 3;
+const COPIED_IN_BACKGROUND = /^(UltraSSD|PremiumV2)_/;
 
 export function snapshotRoutes(services: DiskServices): void {
   const { app, records, grants, limits } = services;
@@ -45,6 +49,7 @@ export function snapshotRoutes(services: DiskServices): void {
     const { s, g } = request.params as { s: string; g?: string };
     const mine = records.snapshots.filter(
       (known) =>
+        known.restorePoint === undefined &&
         known.subscription.toLowerCase() === s.toLowerCase() &&
         (g === undefined || known.group.toLowerCase() === g.toLowerCase()),
     );
@@ -185,6 +190,11 @@ async function take(
       `Disk ${disk.name} is in ${disk.location}, not in ${at.location}; a snapshot is made where its disk is.`,
     );
   const incremental = body.properties.incremental ?? false;
+  const sku = checkSku('snapshot', body.sku?.name ?? 'Standard_LRS');
+  if (sku === 'Standard_ZRS' && !hasZones(at.location))
+    throw invalidParameter('sku.name', `SKU Standard_ZRS is not supported in region ${at.location}.`);
+  const background = COPIED_IN_BACKGROUND.test(disk.sku);
+  if (background) checkPending(services, disk);
   const now = clock.now();
   if (incremental) checkLimits(services, disk, now.getTime());
   const uniqueId = randomUUID();
@@ -207,7 +217,7 @@ async function take(
     name: at.name,
     location: at.location,
     tags: body.tags ?? {},
-    sku: checkSku('snapshot', body.sku?.name ?? 'Standard_LRS'),
+    sku,
     ...(osType === undefined ? {} : { osType }),
     ...(hyperVGeneration === undefined ? {} : { hyperVGeneration }),
     echoed: { ...inherited(disk), ...echoedProperties(body.properties) },
@@ -223,6 +233,7 @@ async function take(
     snapshotTime: now
       .toISOString()
       .replace('Z', `${String(disk.snapshotOrdinal % 10_000).padStart(4, '0')}Z`),
+    ...(background ? { copiedAt: now.getTime() + services.backgroundCopyMs() } : {}),
   };
 }
 
@@ -265,6 +276,16 @@ function sourceDisk(
     throw notAllowed(`Disk ${disk.name} is in upload state and cannot be the source of a snapshot.`);
   if (disk.provisioningState === 'Deleting') throw notAllowed(`Disk ${disk.name} is being deleted.`);
   return disk;
+}
+
+function checkPending({ records }: DiskServices, disk: DiskRecord): void {
+  const pending = records
+    .incrementalsOf(disk.uniqueId)
+    .filter((snapshot) => (records.completionPercent(snapshot) ?? 100) < 100);
+  if (pending.length < MAX_PENDING) return;
+  throw notAllowed(
+    `Disk ${disk.name} has ${pending.length} snapshots whose background copy goes on; at most ${MAX_PENDING} are allowed. Please try again in some minutes.`,
+  );
 }
 
 /** The two limits are documented; the texts of their errors are not. */

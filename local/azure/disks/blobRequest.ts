@@ -13,7 +13,10 @@ export interface BlobRequest {
   /** Service version, yyyy-mm-dd. */
   version: string;
   requestId: string;
-  grant: Grant;
+  /** What the SAS of a disk stands for; none for a blob of a storage account. */
+  grant?: Grant;
+  /** Headers of a blob of a storage account, beside those that every blob has. */
+  blobHeaders?: Record<string, string>;
   view: BlobView;
   /** How the answer breaks, if it does. */
   fault: DataPlaneFault | undefined;

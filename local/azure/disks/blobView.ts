@@ -12,14 +12,16 @@ export class BlobView {
   /** Length of the blob in bytes: the disk's size and the footer. */
   readonly length: number;
   readonly #store: DiskStore;
+  /** The footer is part of the content: of a disk in upload, where it is what the uploader wrote, and of a page blob. */
+  readonly #ownFooter: boolean;
 
   /** Throws DiskStoreError `notFound`. */
-  constructor(store: DiskStore, id: string) {
+  constructor(store: DiskStore, id: string, options: { pageBlob?: boolean } = {}) {
     this.#store = store;
     this.id = id;
     this.disk = store.describe(id);
-    // While a disk is being uploaded its footer is what the uploader wrote.
-    this.length = this.disk.sizeBytes + (this.disk.uploading ? 0 : FOOTER_BYTES);
+    this.#ownFooter = this.disk.uploading || options.pageBlob === true;
+    this.length = this.disk.sizeBytes + (this.#ownFooter ? 0 : FOOTER_BYTES);
   }
 
   get etag(): string {
@@ -49,14 +51,14 @@ export class BlobView {
       { ...page, ranges },
       window,
       limit,
-      this.disk.uploading ? [] : [footerOf(this, false)],
+      this.#ownFooter ? [] : [footerOf(this, false)],
     );
   }
 
   /** The next `limit` ranges in the window that differ from an older snapshot of the lineage. */
   changes(previous: BlobView, window: ByteRange, limit: number): RangePage<ChangedRange> {
     const page = this.#store.diffPage(this.id, previous.id, this.#onDisk(window), limit);
-    const moved = this.disk.sizeBytes !== previous.disk.sizeBytes;
+    const moved = !this.#ownFooter && this.disk.sizeBytes !== previous.disk.sizeBytes;
     return this.#withFooters(
       page,
       window,

@@ -30,7 +30,7 @@ export function previousSnapshot(
   }
   if (!store.has(verdict.grant.target)) throw wireError('PreviousSnapshotNotFound');
   const previous = new BlobView(store, verdict.grant.target);
-  const incremental = grant.snapshotTime !== undefined && verdict.grant.snapshotTime !== undefined;
+  const incremental = grant?.snapshotTime !== undefined && verdict.grant.snapshotTime !== undefined;
   if (!incremental || previous.disk.kind !== 'snapshot')
     throw wireError('PreviousSnapshotOperationNotSupported');
   if (previous.disk.lineage !== view.disk.lineage) throw wireError('BlobGenerationMismatch');

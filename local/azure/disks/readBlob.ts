@@ -43,7 +43,7 @@ export async function getBlob(request: BlobRequest): Promise<void> {
   await outlet.end();
 }
 
-function contentHeaders({ view, grant }: BlobRequest): Record<string, string> {
+function contentHeaders({ view, grant, blobHeaders: own }: BlobRequest): Record<string, string> {
   const { createdAt, kind } = view.disk;
   return {
     ...blobHeaders(view),
@@ -55,7 +55,7 @@ function contentHeaders({ view, grant }: BlobRequest): Record<string, string> {
     'x-ms-lease-state': 'available',
     'x-ms-lease-status': 'unlocked',
     'x-ms-server-encrypted': 'true',
-    ...(kind === 'snapshot' && grant.snapshotTime
+    ...(kind === 'snapshot' && grant?.snapshotTime
       ? {
           'x-ms-meta-PIRTag': '1',
           'x-ms-incremental-copy': 'true',
@@ -65,5 +65,6 @@ function contentHeaders({ view, grant }: BlobRequest): Record<string, string> {
           'x-ms-copy-completion-time': createdAt.toUTCString(),
         }
       : {}),
+    ...own,
   };
 }

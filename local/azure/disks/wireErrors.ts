@@ -66,6 +66,32 @@ const KNOWN = {
     400,
     'The CRC64 value specified in the request did not match with the CRC64 value calculated by the server.',
   ],
+  NoAuthenticationInformation: [
+    401,
+    'Server failed to authenticate the request. Please refer to the information in the www-authenticate header.',
+  ],
+  AuthorizationFailure: [403, 'This request is not authorized to perform this operation.'],
+  ContainerNotFound: [404, 'The specified container does not exist.'],
+  ContainerAlreadyExists: [409, 'The specified container already exists.'],
+  BlobAlreadyExists: [409, 'The specified blob already exists.'],
+  InvalidBlobType: [409, 'The blob type is invalid for this operation.'],
+  BlobOverwritten: [409, 'The blob has been recreated since the previous snapshot was taken.'],
+  SnapshotsPresent: [409, 'This operation is not permitted because the blob has snapshots.'],
+  SnapshotOperationRateExceeded: [
+    409,
+    'The rate of snapshot operations against this blob has been exceeded.',
+  ],
+  SnapshotCountExceeded: [409, 'The number of snapshots against this blob has been exceeded.'],
+  LeaseIdMissing: [
+    412,
+    'There is currently a lease on the blob and no lease ID was specified in the request.',
+  ],
+  InvalidMetadata: [400, 'The metadata specified is invalid. It has characters that are not permitted.'],
+  MetadataTooLarge: [400, 'The size of the specified metadata exceeds the maximum size permitted.'],
+  UnsupportedHeaderForNonManagedDisksAccount: [
+    400,
+    'One of the HTTP headers specified in the request is supported for managed disks accounts only.',
+  ],
   InternalError: [500, 'Server encountered an internal error. Please try again after some time.'],
 } as const satisfies Record<string, readonly [number, string]>;
 

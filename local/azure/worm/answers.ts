@@ -38,5 +38,11 @@ function blob(record: BlobVersionRecord, include: ReadonlySet<string>): string {
   return `<Blob><Name>${escape(name)}</Name>${versions}<Properties>${properties}</Properties></Blob>`;
 }
 
+/** Get User Delegation Key: the times that were asked for, and a key. */
+export function delegationKey(request: string, oid: string, value: string): string {
+  const time = (tag: string) => new RegExp(`<${tag}>([^<]+)</${tag}>`).exec(request)?.[1] ?? '';
+  return `<?xml version="1.0" encoding="utf-8"?><UserDelegationKey><SignedOid>${oid}</SignedOid><SignedTid>${oid}</SignedTid><SignedStart>${escape(time('Start'))}</SignedStart><SignedExpiry>${escape(time('Expiry'))}</SignedExpiry><SignedService>b</SignedService><SignedVersion>2024-11-04</SignedVersion><Value>${value}</Value></UserDelegationKey>`;
+}
+
 const escape = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');

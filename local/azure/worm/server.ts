@@ -5,14 +5,16 @@
  *   const worm = await WormBlobService.start({ tls, clock });
  *   new ContainerClient(`${worm.url}/account/container`, credential);   // containers are made by Create Container
  *
- * Path-style. Any bearer token is taken (a request without one is 401); SAS are not. Put Blob in one call, no blocks.
+ * Path-style. Any bearer token is taken (a request without one is 401). Of a user-delegation SAS the times and permissions are
+ * checked, not the signature. Put Blob in one call, no blocks.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { SimulatorClock } from '../clock.ts';
-import { listing, policyHeaders } from './answers.ts';
+import { delegationKey, listing, policyHeaders } from './answers.ts';
+import { checkSas } from './sas.ts';
 import { BlobError, type BlobVersionRecord, type Policy, VersionedContainer } from './versions.ts';
 
 export interface WormOptions {
@@ -46,6 +48,8 @@ export class WormBlobService {
   readonly requests: string[] = [];
   readonly #clock: SimulatorClock;
   readonly #server: Server;
+  readonly #oid = randomUUID();
+  readonly #secret = randomBytes(32).toString('base64');
 
   private constructor(options: WormOptions) {
     this.#clock = options.clock;
@@ -118,11 +122,20 @@ export class WormBlobService {
   }
 
   #answer(method: string, url: URL, request: IncomingMessage, body: Buffer, dropPolicy: boolean): Answer {
-    if (!/^Bearer ./.test(request.headers.authorization ?? ''))
-      throw new BlobError(401, 'NoAuthenticationInformation', 'Server failed to authenticate the request.');
     const [, account = '', container = '', ...rest] = url.pathname.split('/').map(decodeURIComponent);
     const key = `${account}/${container}`;
     const query = url.searchParams;
+    if (!/^Bearer ./.test(request.headers.authorization ?? '')) {
+      const exists = rest.length > 0 && this.containers.get(key)?.has(rest.join('/'));
+      checkSas(query, { method, exists: exists === true, now: this.#clock.now() });
+    }
+    if (query.get('comp') === 'userdelegationkey') {
+      return {
+        status: 200,
+        headers: { 'content-type': 'application/xml' },
+        body: Buffer.from(delegationKey(body.toString('utf8'), this.#oid, this.#secret)),
+      };
+    }
     if (rest.length === 0) return this.#container(method, key, query);
     const blobs = this.containers.get(key);
     if (!blobs) throw new BlobError(404, 'ContainerNotFound', 'The specified container does not exist.');
@@ -174,6 +187,17 @@ export class WormBlobService {
       return { status: 201, headers: { etag: '"0x1"', 'last-modified': this.#clock.now().toUTCString() } };
     }
     if (!known) throw new BlobError(404, 'ContainerNotFound', 'The specified container does not exist.');
+    if ((method === 'GET' || method === 'HEAD') && query.get('comp') === null) {
+      const now = this.#clock.now().toUTCString();
+      return {
+        status: 200,
+        headers: {
+          etag: '"0x1"',
+          'last-modified': now,
+          'x-ms-immutable-storage-with-versioning-enabled': 'true',
+        },
+      };
+    }
     if (method === 'GET' && query.get('comp') === 'list') {
       return {
         status: 200,

@@ -76,6 +76,11 @@ export class VersionedContainer {
     return record;
   }
 
+  /** Whether the name has a current version. */
+  has(name: string): boolean {
+    return this.#current(name) !== undefined;
+  }
+
   get(name: string, version?: string): BlobVersionRecord {
     const found =
       version === undefined
