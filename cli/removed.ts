@@ -11,11 +11,13 @@ const COLUMNS: readonly Column<RemovedAnswer>[] = [
   { name: 'WHY', value: ({ why }) => why },
 ];
 
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
 /** What a retention session removed, and why. */
 export function printRemoved(context: Context, done: NonNullable<SessionAnswer['retention']>): void {
   const { points, snapshots, changed, removed } = done;
   context.stdout.write(
-    `\n${points} restore points and ${snapshots} snapshots removed, ${changed} restore points with other flags or rules.\n`,
+    `\n${counted(points, 'restore point')} and ${counted(snapshots, 'snapshot')} removed, ${counted(changed, 'restore point')} with other flags or rules.\n`,
   );
   if (removed.length === 0) return;
   context.stdout.write(`\n${formatList('table', COLUMNS, removed, context.color)}`);

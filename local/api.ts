@@ -6,7 +6,6 @@ import {
   policySchema,
   type RestorePoint,
   restorePointSchema,
-  type Session,
   sessionSchema,
 } from '../lib/model/index.ts';
 
@@ -18,13 +17,13 @@ const started = z.object({ id: z.string() });
 const list = <T extends z.ZodType>(item: T) =>
   z.object({ value: z.array(item), nextLink: z.string().optional() });
 const refused = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
-/** A session as the API shows it: a restore names the disks that it made. */
-const sessionAnswer = sessionSchema.extend({
+/** A session as the API shows it, without where its time went: a restore names the disks that it made. */
+const sessionAnswer = sessionSchema.omit({ phases: true, waits: true, throttling: true }).extend({
   createdDisks: z.array(z.object({ number: z.number().int(), diskId: z.string() })).optional(),
 });
-export type SessionAnswer = Session & { createdDisks?: { number: number; diskId: string }[] | undefined };
+export type SessionAnswer = z.infer<typeof sessionAnswer>;
 
-/** The calls to the app's API that a launcher makes for people: the demo policy, the main job. */
+/** The calls to the app's API that a launcher makes for people: the demo policies, the main job. */
 export class LocalApi {
   private readonly url: string;
   private readonly key: string;
@@ -59,13 +58,27 @@ export class LocalApi {
 
   /** Each of these starts a session and answers with its id. */
   startPolicy = async (id: string): Promise<string> => this.start(`policies/${id}/start`, {});
-  startBackup = async (body: { machine: string; mover?: string; reason?: string }): Promise<string> =>
-    this.start('backups', body);
+  startBackup = async ({
+    mover,
+    ...body
+  }: {
+    machine: string;
+    mover?: string;
+    reason?: string;
+    reset?: boolean;
+    expiresAt?: string;
+  }): Promise<string> =>
+    this.start('backups', { ...body, ...(mover === undefined ? {} : { protection: { mover } }) });
   startRestore = async (body: {
     restorePoint: string;
     resourceGroup?: string;
     namePrefix?: string;
   }): Promise<string> => this.start('restores', body);
+
+  /** A person's word that a restore point, by its name, stays until it is released. */
+  async holdPoint(name: string, body: { by: string; reason: string }): Promise<void> {
+    await this.call('POST', `restorePoints/${name}/hold`, z.unknown(), body);
+  }
 
   /** Follows a session to its end. Throws `timeout` after `ms`, and what `signal` says. */
   async wait(
@@ -93,8 +106,8 @@ export class LocalApi {
   }
 
   /** Sessions, newest first. */
-  async sessions(filter: Readonly<Record<string, string>> = {}): Promise<Session[]> {
-    return (await this.call('GET', 'sessions', list(sessionSchema), undefined, filter)).value;
+  async sessions(filter: Readonly<Record<string, string>> = {}): Promise<SessionAnswer[]> {
+    return (await this.call('GET', 'sessions', list(sessionAnswer), undefined, filter)).value;
   }
 
   private async start(path: string, body: unknown): Promise<string> {

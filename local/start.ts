@@ -42,7 +42,7 @@ try {
   const { url, api, admin } = system;
   console.log(
     `Holdfast is ready at ${url} (Ctrl-C stops it). It now protects ${DEMO_MACHINES.map(({ name }) => name).join(', ')}: look in another terminal with\n` +
-      '  npx holdfast session list    npx holdfast point list    npx holdfast backup start db-1 --wait',
+      '  npx holdfast overview    npx holdfast machine list    npx holdfast point list    npx holdfast retention plan web-1',
   );
   const workload = new DemoWorkload(state, admin);
   await Promise.all([

@@ -1,4 +1,6 @@
 import type { AdminClient } from './azure/index.ts';
+import { DELETES_SNAPSHOTS_ONLY } from './azure/roleConditions.ts';
+import { addVhdAccount } from './demo/machines.ts';
 import { DEMO } from './demo/subscription.ts';
 
 /** What the simulated tenant holds for a local run. Headers are secrets: whoever has one gets that identity's tokens. */
@@ -39,6 +41,13 @@ export async function furnish(admin: AdminClient): Promise<Tenant> {
   ] as const) {
     await admin.call('assignRole', { principalId, role, scope: at });
   }
+  const vhds = await addVhdAccount(admin);
+  await admin.call('assignRole', {
+    principalId: APP_ID,
+    role: 'Holdfast Unmanaged Disks',
+    scope: vhds.id,
+    condition: DELETES_SNAPSHOTS_ONLY,
+  });
   const app = await admin.call('registerApp', { name: 'holdfast', systemAssigned: APP_ID });
   const deployer = await admin.call('registerApp', { name: 'deployment', systemAssigned: DEPLOYER_ID });
   return { keyVaultUrl: vault.url, appHeader: app.header, deployerHeader: deployer.header };

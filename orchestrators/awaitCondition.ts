@@ -1,5 +1,6 @@
 import type { OrchestrationContext } from 'durable-functions';
 import type { ActivityInput, Look, LookName, Outcome } from '../activities/names.ts';
+import { secondsUntil } from '../lib/model/index.ts';
 import { type Steps, sleep } from './steps.ts';
 
 export interface Condition {
@@ -41,6 +42,6 @@ export function* awaitCondition(context: OrchestrationContext): Steps<Outcome<un
 
 function waitOf(context: OrchestrationContext, look: Look<unknown>, usual: number): number {
   if (look.done || look.until === undefined) return usual;
-  const left = (Date.parse(look.until) - context.df.currentUtcDateTime.getTime()) / 1000;
+  const left = secondsUntil(look.until, context.df.currentUtcDateTime);
   return Math.min(LONGEST_SECONDS, Math.max(usual, left));
 }

@@ -36,9 +36,10 @@ export const POINT_COLUMNS: readonly Column<RestorePoint>[] = [
 const LIST: readonly Column<PointAnswer>[] = [
   ...POINT_COLUMNS,
   { name: 'STATE', value: ({ state }) => state },
-  { name: 'FLAGS', value: ({ flags }) => flagLetters(flags) },
+  { name: 'FLAGS', value: ({ flags }) => flagLetters(flags) || null },
   { name: 'LEFT OUT', value: ({ leftOut }) => leftOut?.map(({ name }) => name).join(', ') ?? null },
   { name: 'HELD', value: ({ hold }) => hold && hold.reason },
+  { name: 'EXPIRES', value: ({ expiresAt }) => expiresAt, show: ({ expiresAt }) => time(expiresAt) },
   {
     name: 'IMMUTABLE UNTIL',
     value: ({ immutableUntil }) => immutableUntil,

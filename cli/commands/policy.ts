@@ -16,6 +16,7 @@ import { type Context, printList, printOne } from '../context.ts';
 import { EXIT } from '../exitCodes.ts';
 import type { RepoSurroundings } from '../repo/surroundings.ts';
 import { resetChangedBlocksCommand } from './changedBlocks.ts';
+import { addCompliance } from './compliance.ts';
 import { addEstimate } from './estimate.ts';
 import { MACHINES } from './machine.ts';
 import { DIFFERENCES, FINDINGS, IMPORTED, POLICIES, POLICY } from './policyColumns.ts';
@@ -35,6 +36,7 @@ export function policyCommand(parent: Command, context: Context, around: RepoSur
   running(policy, context);
   resetChangedBlocksCommand(policy, context);
   addEstimate(policy, context, around);
+  addCompliance(policy, context);
 }
 
 function looking(policy: Command, context: Context): void {

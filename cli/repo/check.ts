@@ -47,14 +47,19 @@ export async function check(
   const meter = new ByteMeter(context.stderr, context.clock, 'read', null);
   const onRead = (count: number) => meter.add(count);
   const threads = new ExamineThreads(found.dataPlace, context.signal, onRead);
-  const result = await checkRepository({
-    meta: new ReadingStore(found.meta, onRead),
-    data: new ReadingStore(found.data, onRead),
-    unlock,
-    depth,
-    examiner: threads.open,
-    signal: context.signal,
-  }).finally(() => threads.close());
+  let result: CheckResult;
+  try {
+    result = await checkRepository({
+      meta: new ReadingStore(found.meta, onRead),
+      data: new ReadingStore(found.data, onRead),
+      unlock,
+      depth,
+      examiner: threads.open,
+      signal: context.signal,
+    });
+  } finally {
+    await threads.close();
+  }
   meter.end();
   context.stderr.write(`${summary(result, depth)}\n`);
   if (context.format === 'json') context.stdout.write(`${JSON.stringify(result, null, 2)}\n`);

@@ -39,7 +39,7 @@ const known = new Set<string>();
 function isTimeZone(name: string): boolean {
   if (known.has(name)) return true;
   try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
+    new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions();
   } catch {
     return false;
   }

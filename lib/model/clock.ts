@@ -24,5 +24,9 @@ export const systemClock: Clock = {
     }),
 };
 
+/** From one instant to another, given in ISO 8601; negative when it is past. */
+export const secondsUntil = (until: string, from: Date): number =>
+  (Date.parse(until) - from.getTime()) / 1000;
+
 /** `seconds` after `instant`. */
 export const later = (instant: Date, seconds: number): Date => new Date(instant.getTime() + seconds * 1000);

@@ -38,8 +38,9 @@ export const conditionSchema = z
     tags: z.array(tagMatchSchema).default([]),
   })
   .refine(
-    ({ name: _, tags, ...places }) =>
-      tags.length > 0 || Object.values(places).some((place) => place !== undefined),
+    ({ tags, managementGroup, subscription, resourceGroup, region }) =>
+      tags.length > 0 ||
+      [managementGroup, subscription, resourceGroup, region].some((place) => place !== undefined),
     'a condition wants a management group, a subscription, a resource group, a region or a tag',
   );
 export type Condition = z.infer<typeof conditionSchema>;

@@ -45,7 +45,6 @@ export {
   stopPolicy,
 } from './policies/store.ts';
 export { validatePolicy } from './policies/validate.ts';
-export { calendarOf } from './policyRun/calendars.ts';
 export { complianceOf, tellCompliance } from './policyRun/compliance.ts';
 export { requestPolicyRun } from './policyRun/request.ts';
 export { backUpMachines, openPolicyRun } from './policyRun/run.ts';
@@ -75,7 +74,7 @@ export { openRestore } from './restore/open.ts';
 export { previewRestore, type RestoreAsked, requestRestore } from './restore/request.ts';
 export { applyRetention } from './retention/apply.ts';
 export { holdPoint } from './retention/hold.ts';
-export { previewRetention, type RetentionPreview } from './retention/preview.ts';
+export { previewRetention } from './retention/preview.ts';
 export { readRemoved, requestRetention, startRetention } from './retention/request.ts';
 export { describeSets } from './snapshots/list.ts';
 export { openSnapshots, prepareAnew } from './snapshots/open.ts';

@@ -5,7 +5,7 @@ import { armId } from '../../lib/model/index.ts';
 import type { AdminClient } from '../azure/index.ts';
 import type { StateFolder } from '../stateFolder.ts';
 import { makeDiskInThread } from './diskThread.ts';
-import { DEMO, type DemoMachine } from './subscription.ts';
+import { DEMO, DEMO_MACHINES, type DemoMachine } from './subscription.ts';
 import { type GuestWrite, runWorkload, type WorkloadState } from './workload.ts';
 
 const workloadFileSchema = z.object({
@@ -62,6 +62,7 @@ export async function populateDemo(
       image,
       sizeBytes: disk.sizeBytes,
       ...(disk.lun === null ? {} : { lun: disk.lun }),
+      ...(disk.unmanaged ? { unmanaged: { account: DEMO.vhdAccount, container: DEMO.vhdContainer } } : {}),
     }));
     if (!os) throw new Error(`${machine.name} has no disk.`);
     await admin.call('addVirtualMachine', {
@@ -84,6 +85,14 @@ export async function populateDemo(
   }
 }
 
+/** The storage account of the unmanaged disks, made when it is missing. */
+export const addVhdAccount = (admin: AdminClient): Promise<{ id: string; url: string }> =>
+  admin.call('addStorageAccount', {
+    subscription: DEMO.subscriptionId,
+    group: DEMO.resourceGroup,
+    name: DEMO.vhdAccount,
+  });
+
 /** Changes the disks of the demo machines as their guests would. */
 export class DemoWorkload {
   private readonly state: StateFolder;
@@ -91,8 +100,13 @@ export class DemoWorkload {
 
   constructor(state: StateFolder, admin: AdminClient) {
     this.state = state;
+    const vhds = new Set(
+      DEMO_MACHINES.flatMap(({ disks }) => disks.filter((disk) => disk.unmanaged)).map(({ name }) => name),
+    );
     this.write = async (disk, offset, data) => {
-      const diskId = armId(DEMO.subscriptionId, DEMO.resourceGroup, 'Microsoft.Compute/disks', disk);
+      const diskId = vhds.has(disk)
+        ? `${(await addVhdAccount(admin)).url}/${DEMO.vhdContainer}/${disk}.vhd`
+        : armId(DEMO.subscriptionId, DEMO.resourceGroup, 'Microsoft.Compute/disks', disk);
       await admin.call('writeDisk', { diskId, offset, data });
     };
   }

@@ -1,10 +1,4 @@
-import {
-  type Clock,
-  HoldfastError,
-  type RestorePoint,
-  restorePointName,
-  type Session,
-} from '../../lib/model/index.ts';
+import { type Clock, HoldfastError, type RestorePoint, restorePointName } from '../../lib/model/index.ts';
 import type { LocalApi, SessionAnswer } from '../api.ts';
 import { firstDifference } from './fingerprint.ts';
 import type { DemoPoint, DemoReport, DemoRestore } from './report.ts';
@@ -144,7 +138,7 @@ async function finished(api: LocalApi, id: string, say: (line: string) => void):
   );
 }
 
-const reasons = ({ error, warnings }: Session): string =>
+const reasons = ({ error, warnings }: SessionAnswer): string =>
   [...(error ? [`${error.code}: ${error.message}`] : []), ...warnings].join('; ') || 'no reason given';
 
 async function pointOf(api: LocalApi, machine: string, session: SessionAnswer): Promise<RestorePoint> {

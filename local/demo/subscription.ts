@@ -5,11 +5,13 @@ import type { ImageFile } from './ext4Writer.ts';
 /** Size of the file systems; the disks are larger, as a disk is that was grown and its file system was not. */
 export const FILE_SYSTEM_BYTES = 256 * MiB;
 
-/** The demo subscription: a small shop on three machines, and the resource group for workers. */
+/** The demo subscription: a small shop on four machines, and the resource group for workers. */
 export interface DemoDisk {
   readonly name: string;
   readonly lun: number | null;
   readonly sizeBytes: number;
+  /** A VHD in the storage account of the shop, from before managed disks. */
+  readonly unmanaged?: true;
   files(): ImageFile[];
   /** The files that the workload changes. */
   readonly busy: readonly { readonly path: string; readonly kind: 'log' | 'database' }[];
@@ -28,6 +30,9 @@ export const DEMO = {
   resourceGroup: 'shop',
   workerResourceGroup: 'holdfast-workers',
   appResourceGroup: 'holdfast',
+  /** Has the VHDs of unmanaged disks. */
+  vhdAccount: 'shopvhds',
+  vhdContainer: 'vhds',
   workerAudience: 'api://holdfast-local',
 } as const;
 
@@ -67,7 +72,13 @@ export const DEMO_MACHINES: readonly DemoMachine[] = [
   {
     name: 'db-1',
     size: 'Standard_D2s_v5',
-    tags: { role: 'db' },
+    tags: { role: 'db', tier: 'gold' },
     disks: [os('db-1'), database('db-1', 0), archive('db-1', 1)],
+  },
+  {
+    name: 'old-1',
+    size: 'Standard_D2_v3',
+    tags: { role: 'fax' },
+    disks: [{ ...os('old-1'), unmanaged: true }],
   },
 ];

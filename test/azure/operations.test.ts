@@ -131,7 +131,7 @@ describe('an operation that is started here and polled there', () => {
     arm.on('GET', /^\/loc$/, armError(409, 'ScopeLocked'));
     expect(await pollOperation(arm.connection(), started)).toMatchObject({
       status: 'failed',
-      failure: { code: 'conflict' },
+      failure: { code: 'locked' },
     });
     arm.on('GET', /^\/loc$/, { status: 204 });
     expect(await pollOperation(arm.connection(), started)).toEqual({ status: 'succeeded' });

@@ -10,8 +10,8 @@ test('a table has a heading, aligned columns and times for people', async () => 
   const { code, out } = await run(service.url, ['point', 'list']);
   expect(out).toBe(
     [
-      'RESTORE POINT       MACHINE  KIND         TAKEN                 DISKS     SIZE     READ   STORED  CONSISTENCY  READ REASON    STATE  FLAGS  LEFT OUT  HELD  IMMUTABLE UNTIL',
-      '0123456789abcdef/2  web-1    incremental  2026-11-21 22:50:11Z      1  2.0 GiB  1.5 MiB  684 KiB  atomic       changedBlocks  ok     DW     -         -     -',
+      'RESTORE POINT       MACHINE  KIND         TAKEN                 DISKS     SIZE     READ   STORED  CONSISTENCY  READ REASON    STATE  FLAGS  LEFT OUT  HELD  EXPIRES  IMMUTABLE UNTIL',
+      '0123456789abcdef/2  web-1    incremental  2026-11-21 22:50:11Z      1  2.0 GiB  1.5 MiB  684 KiB  atomic       changedBlocks  ok     DW     -         -     -        -',
       '',
     ].join('\n'),
   );

@@ -54,7 +54,9 @@ describe('key slots by the API', () => {
       status: 200,
       body: { value: [{ id: 'password-1', kind: 'password', key: null, opensHere: true }] },
     });
-    expect(await call('POST repository/keys', { id: 'second', passwordSecret: 'second-password' })).toMatchObject({
+    expect(
+      await call('POST repository/keys', { id: 'second', passwordSecret: 'second-password' }),
+    ).toMatchObject({
       status: 200,
       body: { id: 'second', kind: 'password', key: null, opensHere: false },
     });

@@ -162,13 +162,14 @@ test('an image that is too small says so', () => {
   expect(() => makeImage(image, 128 * MiB + 400 * KiB, [], 'seed', ['own'])).toThrow(/last block group/);
 });
 
-test('the demo has three machines, one with two data disks, and each busy file exists on its disk', () => {
+test('the demo has four machines, one with two data disks, one with an unmanaged disk, and each busy file exists on its disk', () => {
   expect(
     DEMO_MACHINES.map(({ disks }) => disks.filter(({ lun }) => lun !== null).length).toSorted(
       (a, b) => a - b,
     ),
-  ).toEqual([0, 1, 2]);
+  ).toEqual([0, 0, 1, 2]);
   const disks = DEMO_MACHINES.flatMap((machine) => machine.disks);
+  expect(disks.filter(({ unmanaged }) => unmanaged).map(({ name }) => name)).toEqual(['old-1-os']);
   expect(new Set(disks.map(({ name }) => name)).size).toBe(disks.length);
   for (const disk of disks) {
     const made = disk.files();

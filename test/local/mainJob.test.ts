@@ -8,7 +8,6 @@ import { openDiskStore } from '../../local/azure/disks/index.ts';
 import { StateStore } from '../../local/azure/state.ts';
 import { fingerprint, firstDifference, type Stretch } from '../../local/demo/fingerprint.ts';
 import { judge, type MainJob } from '../../local/demo/mainJob.ts';
-import { machinesBehind } from '../../local/demo/protection.ts';
 import { type DemoReport, faults, reportTable } from '../../local/demo/report.ts';
 import { workersOf } from '../../local/demo/requestLog.ts';
 import { openTruth } from '../../local/demo/truth.ts';
@@ -206,10 +205,4 @@ describe('the judgement', () => {
       'Not every restore point was restored.',
     ]);
   });
-});
-
-test('the demo policy runs until each machine has the wanted restore points', () => {
-  const points = ['web-1', 'web-1', 'app-1'].map((machineName) => ({ machineName }));
-  expect(machinesBehind(points, 1)).toEqual(['db-1']);
-  expect(machinesBehind(points, 2)).toEqual(['app-1', 'db-1']);
 });

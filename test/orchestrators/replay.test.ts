@@ -5,12 +5,18 @@ import { applyRetention } from '../../orchestrators/applyRetention.ts';
 import { archiveMachine } from '../../orchestrators/archiveMachine.ts';
 import { awaitCondition } from '../../orchestrators/awaitCondition.ts';
 import { backUpMachine } from '../../orchestrators/backUpMachine.ts';
+import { checkRepository } from '../../orchestrators/checkRepository.ts';
+import { collectGarbage } from '../../orchestrators/collectGarbage.ts';
+import { removeData } from '../../orchestrators/removeData.ts';
+import { rescanRepository } from '../../orchestrators/rescanRepository.ts';
 import { restoreDisks } from '../../orchestrators/restoreDisks.ts';
 import { runPolicy } from '../../orchestrators/runPolicy.ts';
+import { tendSnapshots } from '../../orchestrators/tendSnapshots.ts';
 
 /**
  * Instances that were started before a deployment go on after it: the new code is replayed against their history and must
- * ask for the same things in the same order. These histories were recorded from real runs (record.ts).
+ * ask for the same things in the same order. These histories were recorded from real runs (record.ts), one for each
+ * orchestrator, and for a branch of one another, `<orchestrator>-<branch>`.
  */
 type Orchestrator = (context: OrchestrationContext) => Generator<Task, unknown, unknown>;
 const ORCHESTRATORS: Readonly<Record<string, Orchestrator>> = {
@@ -18,8 +24,13 @@ const ORCHESTRATORS: Readonly<Record<string, Orchestrator>> = {
   archiveMachine,
   awaitCondition,
   backUpMachine,
+  checkRepository,
+  collectGarbage,
+  removeData,
+  rescanRepository,
   restoreDisks,
   runPolicy,
+  tendSnapshots,
 };
 
 interface HistoryEvent {
@@ -109,18 +120,18 @@ describe('recorded histories', () => {
 
   it.each(names)('%s asks for the same things in the same order as when it was recorded', (name) => {
     const history = JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8')) as HistoryEvent[];
-    const orchestrator = ORCHESTRATORS[name] ?? backUpMachine;
-    expect(orchestrator.name).toBe(name);
+    const orchestrator = ORCHESTRATORS[name.split('-')[0] ?? ''];
+    if (!orchestrator) throw new Error(`no orchestrator of this name: ${name}`);
     expect(replay(orchestrator, history)).toEqual(recorded(history).asked);
   });
 
-  it('are of every orchestrator that runs for long', () => {
-    expect(names.sort()).toEqual([
-      'applyRetention',
-      'awaitCondition',
-      'backUpMachine',
-      'restoreDisks',
-      'runPolicy',
+  it('are of every orchestrator, and of each branch of a backup', () => {
+    expect(new Set(names.map((name) => name.split('-')[0]))).toEqual(new Set(Object.keys(ORCHESTRATORS)));
+    expect(names.filter((name) => name.includes('-')).sort()).toEqual([
+      'backUpMachine-guest',
+      'backUpMachine-inline',
+      'backUpMachine-moment',
+      'backUpMachine-snapshots',
     ]);
   });
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { chainData } from '../../lib/repository/chain.ts';
 import { isSparseMap } from '../../lib/repository/collect/mapRewrite.ts';
 import { MapObjects, openPoint, pageRefs, planMapRewrite } from '../../lib/repository/index.ts';
 import { mapName, parseMapName } from '../../lib/repository/names.ts';
-import { chainData } from '../../lib/repository/chain.ts';
 import { ModelDisk } from '../datapath/modelDisk.ts';
 import { CollectLab, HOUR } from './collectLab.ts';
 

@@ -1,3 +1,4 @@
+import { chainData } from '../../lib/repository/chain.ts';
 import {
   type BlobStore,
   type Chain,
@@ -17,7 +18,6 @@ import {
   salvageBlocks,
   takeOwnership,
 } from '../../lib/repository/index.ts';
-import { chainData } from '../../lib/repository/chain.ts';
 import { CrashingStore, CrashPlan } from '../datapath/faultyStore.ts';
 import { Lab, PASSWORD } from '../datapath/lab.ts';
 import { ModelDisk, type ModelSnapshot } from '../datapath/modelDisk.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MapObjects, MapWriter, MemoryBlobStore, Page, type Ref } from '../../lib/repository/index.ts';
 import { chainData } from '../../lib/repository/chain.ts';
+import { MapObjects, MapWriter, MemoryBlobStore, Page, type Ref } from '../../lib/repository/index.ts';
 import { pageRuns } from '../../lib/repository/pageRuns.ts';
 import { Lab } from '../datapath/lab.ts';
 import { Dice } from './modelDice.ts';

@@ -1,3 +1,4 @@
+import { chainData } from '../../lib/repository/chain.ts';
 import {
   type BlobStore,
   type BlockRun,
@@ -7,7 +8,6 @@ import {
   packName,
   pageRefs,
 } from '../../lib/repository/index.ts';
-import { chainData } from '../../lib/repository/chain.ts';
 import { copyStore } from '../datapath/faultyStore.ts';
 import { Lab } from '../datapath/lab.ts';
 

@@ -65,7 +65,7 @@ const cases: fc.Arbitrary<{ place: number; calendar: Calendar; from: number; to:
       place: fc.constant(place),
       calendar: calendarIn(tableAt(place).zone),
       from: fc.integer({ min: MARGIN, max: (DAYS - 3) * 1440 }),
-      length: fc.integer({ min: 1, max: 4 * 1440 }),
+      length: fc.integer({ min: 1, max: 2 * 1440 }),
     }),
   )
   .map(({ length, ...rest }) => ({ ...rest, to: Math.min(rest.from + length, (DAYS - 1) * 1440) }));

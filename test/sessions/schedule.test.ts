@@ -116,7 +116,7 @@ describe('the scheduler', () => {
     expect(await points(here.id)).toEqual(['03-02T06:00 daily']);
     expect(await points(there.id)).toEqual(['03-02T12:00 daily']);
     const slots = lab.installation.catalog.slots;
-    expect((await slots.regions('p')).sort()).toEqual(['eastus', 'westeurope']);
+    expect(new Set(await slots.regions('p'))).toEqual(new Set(['eastus', 'westeurope']));
     expect((await slots.list({ policyId: 'p', region: 'eastus' })).map(({ slot }) => slot)).toEqual([
       '2026-03-02T12:00:00.000Z',
     ]);

@@ -83,9 +83,13 @@ test('a body that is wrong is 400 and names the field', async () => {
   for (const [path, body, target] of [
     ['backups', {}, 'machine'],
     ['backups', { machine: '' }, 'machine'],
-    ['backups', { machine: 'web', mover: 'pigeon' }, 'mover'],
+    ['backups', { machine: 'web', protection: { mover: 'pigeon' } }, 'protection.mover'],
     ['backups', { machine: 'web', dryRun: 'yes' }, 'dryRun'],
-    ['backups', { machine: 'web', retention: { restorePoints: 0, snapshots: 1 } }, 'retention.restorePoints'],
+    [
+      'backups',
+      { machine: 'web', protection: { retention: { keep: { daily: { points: 0 } } } } },
+      'protection.retention.keep.daily.points',
+    ],
     ['restores', { restorePoint: 7 }, 'restorePoint'],
     ['restores', { restorePoint: 'a/1', disks: [] }, 'disks'],
     ['restores', { restorePoint: 'a/1', disks: [0, 'x'] }, 'disks.1'],
@@ -134,7 +138,11 @@ test('a dry run says what would be read, and makes nothing', async () => {
 
 test('a backup is a session: 202 with its place, progress while it runs, 409 for a second one, and an end', async () => {
   const held = await holdReads(rig, { skip: 2 });
-  const started = await post('backups', { machine: 'web', mover: 'inline', reason: 'before the update' });
+  const started = await post('backups', {
+    machine: 'web',
+    protection: { mover: 'inline' },
+    reason: 'before the update',
+  });
   const id = idOf(started);
   expect([
     started.status,
@@ -174,7 +182,7 @@ test('a backup is a session: 202 with its place, progress while it runs, 409 for
 
 test('a cancelled backup ends, gives everything back and leaves no restore point', async () => {
   const held = await holdReads(rig);
-  const id = idOf(await post('backups', { machine: 'spare', mover: 'inline' }));
+  const id = idOf(await post('backups', { machine: 'spare', protection: { mover: 'inline' } }));
   await held.met();
   const cancelled = await rig.call('POST', `sessions/${id}/cancel`);
   expect(cancelled).toMatchObject({ status: 202, body: { id, status: 'running', cancelRequested: true } });

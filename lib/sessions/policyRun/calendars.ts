@@ -2,13 +2,6 @@ import { createHash } from 'node:crypto';
 import { type Calendar, type Policy, REGION_ZONE } from '../../model/index.ts';
 import { inRegion, slaCalendar } from '../../schedule/index.ts';
 
-/** A policy's calendar as it is read in one place: in a zone that is named. */
-export interface PlacedCalendar {
-  /** Null: the calendar names its zone itself, and holds for every machine. */
-  readonly region: string | null;
-  readonly calendar: Calendar;
-}
-
 /** When a policy runs, as written or as its SLA wants it; null: on request only. */
 export const calendarOf = ({ calendar, sla }: Pick<Policy, 'calendar' | 'sla'>): Calendar | null =>
   calendar ?? (sla === null ? null : slaCalendar(sla));

@@ -51,11 +51,16 @@ export async function applyRetention(
     const { writes, done } = await retainMachine(installation, sessionId, machineId, turn, room);
     room -= writes;
     if (done) pending.shift();
-    await updateState(installation, sessionId, 'retention', (state) => ({ ...state, pending: [...pending] }));
     // What was not done although there was room is to be planned anew.
     if (!done) break;
   }
-  const { points, snapshots, immutable } = await readState(installation, sessionId, 'retention');
+  // Once for all of the look: a look that is cut off before is taken again, and finds less to do.
+  const { points, snapshots, immutable } = await updateState(
+    installation,
+    sessionId,
+    'retention',
+    (state) => ({ ...state, pending: [...pending] }),
+  );
   if (pending.length === 0) {
     if (immutable.points > 0)
       await note(
@@ -80,7 +85,7 @@ async function lookAround(
     ...(machines?.length === 1 && only !== undefined ? { machineId: only } : {}),
   };
   return {
-    speaker: await whoSpeaks(installation),
+    speaker: await whoSpeaks(installation, subscriptionId),
     sets: await settledSets(installation, scope),
     bases: await installation.catalog.chains.protectedSnapshots(),
   };

@@ -133,7 +133,9 @@ export async function carryOutPoints(
       stays.push(`Restore point ${restorePointName(point)}: ${failure.message}`);
     }
   }
-  return { removed, changed, stays, immutable, done: done && open.length <= room };
+  // Where nothing went, trying the same again now would end never.
+  const stuck = done && room > 0 && removed.length + changed === 0;
+  return { removed, changed, stays, immutable, done: stuck || (done && open.length <= room) };
 }
 
 /** Writes the flags that stay, and the rules in force, into the point's state. */

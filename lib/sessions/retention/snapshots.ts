@@ -72,5 +72,5 @@ export async function carryOutSnapshots(
         `Snapshot ${item.id.split('/').at(-1)} of machine ${machineName} was to go (${why}): ${obstacle}.`,
       );
   }
-  return { removed, stays, done: going.length <= room };
+  return { removed, stays, done: going.length <= room || (room > 0 && removed.length === 0) };
 }

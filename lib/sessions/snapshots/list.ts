@@ -1,9 +1,11 @@
 import type { Installation } from '../../installation/index.ts';
 import type { Flag } from '../../model/index.ts';
+import { planSets } from '../retention/snapshots.ts';
+import { whoSpeaks } from '../retention/speaker.ts';
 import { judgeSets } from './judge.ts';
 import { ORPHAN_DAYS } from './request.ts';
 import type { SetMember, SnapshotSet } from './sets.ts';
-import { surveySnapshots } from './world.ts';
+import { type Survey, surveySnapshots } from './world.ts';
 
 /** A set of snapshots as the API shows it. */
 export interface ShownSet {
@@ -24,8 +26,9 @@ export interface ShownSet {
   readonly complete: boolean;
   /** The next incremental backup is read against it. */
   readonly base: boolean;
-  /** Whether the next snapshot retention removes it, and why or why not. */
+  /** Whether the next snapshot retention removes it. */
   readonly goes: boolean;
+  /** Why it goes or stays; of sets that a policy's rules judge, what they say. */
   readonly why: string;
   readonly snapshots: readonly SetMember[];
 }
@@ -34,7 +37,9 @@ export interface ShownSet {
 export async function describeSets(
   installation: Installation,
 ): Promise<{ readonly shown: ShownSet; readonly set: SnapshotSet }[]> {
-  const { sets, world, names } = await surveySnapshots(installation, ORPHAN_DAYS);
+  const survey = await surveySnapshots(installation, ORPHAN_DAYS);
+  const { sets, world, names } = survey;
+  const ruled = await reasonsOfPolicies(installation, survey);
   return judgeSets(sets, world).map(({ set, goes, orphan, why }) => {
     const { name, machineId, subscriptionId, origin, flags, takenAt, expiresAt, sessionId, metadata } = set;
     const sizes = set.members.map(({ sizeBytes }) => sizeBytes);
@@ -55,9 +60,28 @@ export async function describeSets(
         complete: set.obstacle === null && set.missingDisks.length === 0,
         base: set.members.some(({ id }) => world.bases.has(id.toLowerCase())),
         goes: goes !== null,
-        why,
+        why: (goes === null && !orphan && ruled.get(set.name)) || why,
         snapshots: set.members,
       },
     };
   });
+}
+
+/** What the rules of policies say of the sets that are theirs to judge, by the set's name: why its members stay, or are to go. */
+async function reasonsOfPolicies(
+  installation: Installation,
+  { sets, world }: Survey,
+): Promise<ReadonlyMap<string, string>> {
+  const speaks = await whoSpeaks(installation);
+  const settled = sets.filter(({ sessionId }) => !world.busySessions.has(sessionId));
+  const reasons = new Map<string, Set<string>>();
+  for (const [machineId, own] of Map.groupBy(settled, (set) => set.machineId)) {
+    const policy = speaks(machineId);
+    if (policy === null) continue;
+    for (const { item, keep, why } of planSets(own, policy, world.bases, world.now)) {
+      const known = reasons.get(item.setId) ?? new Set();
+      reasons.set(item.setId, known.add(keep ? why : `goes with the next retention: ${why}`));
+    }
+  }
+  return new Map([...reasons].map(([name, whys]) => [name, [...whys].join('; ')]));
 }

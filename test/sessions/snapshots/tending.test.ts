@@ -260,6 +260,9 @@ describe('snapshots that no retention of a policy looks at', () => {
     await lab.installation.catalog.policies.remove('removed');
     const [one, other] = [await setsOf(kept), await setsOf(left)];
     expect([one[0]?.shown.kind, other[0]?.shown.kind]).toEqual(['policy', 'orphan']);
+    // Though it is young: what the rules of the policy say.
+    expect(one[0]?.shown.why).toBe('the newest, daily, number 1 of the newest 2');
+    expect(other[0]?.shown.why).toBe('younger than a day');
     await retain(31 * DAY);
     expect(await snapshotsOf(lab, kept)).toHaveLength(1);
     expect(await snapshotsOf(lab, left)).toEqual([]);

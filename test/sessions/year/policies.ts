@@ -10,7 +10,7 @@ export const NIGHTLY: Policy = policySchema.parse({
   calendar: {
     timeZone: 'Europe/Berlin',
     schedules: [
-      { every: 'day', at: ['02:30'], days: ['tuesday', 'thursday', 'sunday'] },
+      { every: 'day', at: ['02:30'], days: ['thursday', 'sunday'] },
       { every: 'week', at: ['02:30'], days: ['sunday'] },
       { every: 'month', at: ['02:30'], on: 'lastDay' },
       { every: 'year', at: ['02:30'], month: 6, on: { nth: 'first', weekday: 'monday' } },
@@ -33,7 +33,7 @@ export const GRID: Policy = policySchema.parse({
     timeZone: 'America/New_York',
     staggerMinutes: 45,
     schedules: [
-      { every: 'hour', hours: [1], minutes: [30], days: ['monday', 'sunday'] },
+      { every: 'hour', hours: [1], minutes: [30], days: ['sunday'] },
       { every: 'cron', cron: '30 2 8 * *', flags: ['monthly'] },
     ],
   },
@@ -43,7 +43,7 @@ export const GRID: Policy = policySchema.parse({
 
 const SLA = {
   rpoMinutes: 1440,
-  window: [{ days: ['monday', 'wednesday', 'friday'], start: '20:00', end: '04:00' }],
+  window: [{ days: ['monday', 'friday'], start: '20:00', end: '04:00' }],
   schedules: [
     { every: 'week', days: ['friday'], at: ['20:00'] },
     { every: 'month', on: { nth: 'last', weekday: 'friday' }, at: ['20:00'] },
