@@ -1,7 +1,6 @@
 /** The steps of sessions. See README.md beside this file. */
 
 export { releaseAccess } from './access.ts';
-export { adoptOwnRepository, previewAdoption } from './adoptRepository.ts';
 export { requestArchive } from './archive.ts';
 export { commitBackup } from './backup/commit.ts';
 export { startCopies } from './backup/copy.ts';
@@ -11,17 +10,19 @@ export { openBackup, reopenBackup } from './backup/open.ts';
 export { dispatchMoves, planReads } from './backup/plan.ts';
 export { previewBackup } from './backup/preview.ts';
 export { discardSnapshots, snapshotDisk, watchSnapshots } from './backup/snapshots.ts';
-
-export { calendarIn, coverMachine, type MachineCoverage } from './coverage.ts';
-export { type DiscoveryTrouble, withPowerStates } from './discovery.ts';
-export { endSession } from './end.ts';
-export { type Forgotten, forgetSessions } from './forget.ts';
+export { endSession } from './ending/end.ts';
+export { type Forgotten, forgetSessions } from './ending/forget.ts';
+export { cancelSession } from './ending/stop.ts';
+export { type Swept, sweep } from './ending/sweep.ts';
 export { collectJobs } from './jobs/collect.ts';
 export { doOneJob } from './jobs/inline.ts';
 export { claimJob, completeJob, failJob, findPackage, recognise, renewJob } from './jobs/workerCalls.ts';
 export { enterStep } from './live.ts';
 export type { Looked } from './look.ts';
-export { findMachine, needMachine } from './machines.ts';
+export { calendarIn, coverMachine, type MachineCoverage } from './machines/coverage.ts';
+export { type DiscoveryTrouble, withPowerStates } from './machines/discovery.ts';
+export { findMachine, needMachine } from './machines/machines.ts';
+export { type Survey, type SurveyedMachine, surveyMachines } from './machines/survey.ts';
 export { checkSome } from './maintenance/check.ts';
 export { collectSome, previewCollection } from './maintenance/collect.ts';
 export { type MaintenanceRequest, requestMaintenance } from './maintenance/request.ts';
@@ -53,20 +54,21 @@ export type { Instances, OrchestratorName } from './ports.ts';
 export { planRemoval, type RemovalAsked } from './removal/plan.ts';
 export { removeSome } from './removal/remove.ts';
 export { requestRemoval } from './removal/request.ts';
-export {
-  attachRepository,
-  detachRepository,
-  findRepository,
-  listRepositories,
-  needRepositories,
-} from './repositories.ts';
+export { adoptOwnRepository, previewAdoption } from './repositories/adopt.ts';
 export {
   addKeySlot,
   changeKeyPassword,
   listKeySlots,
   removeKeySlot,
   rewrapKeySlot,
-} from './repositoryKeys.ts';
+} from './repositories/keySlots.ts';
+export {
+  attachRepository,
+  detachRepository,
+  findRepository,
+  listRepositories,
+  needRepositories,
+} from './repositories/places.ts';
 export { type BackupRequest, refuseWhileRunning, requestBackup } from './requests.ts';
 export { createDisk, finishDisk, watchDisks } from './restore/disks.ts';
 export { dispatchRestore } from './restore/dispatch.ts';
@@ -81,8 +83,5 @@ export { openSnapshots, prepareAnew } from './snapshots/open.ts';
 export { ORPHAN_DAYS, refuseRemoval, requestSnapshots, requestTending } from './snapshots/request.ts';
 export { tendSnapshots } from './snapshots/tend.ts';
 export { createdDisks, readState } from './state.ts';
-export { cancelSession } from './stop.ts';
-export { type Survey, type SurveyedMachine, surveyMachines } from './survey.ts';
-export { type Swept, sweep } from './sweep.ts';
 export { withThrottling } from './throttling.ts';
 export { launchWorker, releaseWorker, watchWorker } from './worker.ts';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DiskGrants } from '../../lib/azure/grants.ts';
 import { type Operation, pollOperation } from '../../lib/azure/operations.ts';
 import { Snapshots } from '../../lib/azure/snapshots.ts';
-import { isHoldfastError } from '../../lib/model/index.ts';
+import { failure } from './failure.ts';
 import { armError, ScriptedArm, SUBSCRIPTION } from './scriptedArm.ts';
 
 const arm = new ScriptedArm();
@@ -32,15 +32,6 @@ const accepted = (retryAfter = '2') => ({
     'retry-after': retryAfter,
   },
 });
-const failure = (promise: Promise<unknown>) =>
-  promise.then(
-    () => expect.unreachable('it should have failed'),
-    (error: unknown) => {
-      if (!isHoldfastError(error)) throw error;
-      expect(error.message).not.toContain('SECRET');
-      return error;
-    },
-  );
 
 describe('an operation that is started here and polled there', () => {
   it('is small, plain data, and ends when ARM says so', async () => {

@@ -6,6 +6,7 @@ import { checkTags } from '../../lib/azure/tags.ts';
 import { WorkerMachines } from '../../lib/azure/workerMachines.ts';
 import { ensureWorkerNetwork } from '../../lib/azure/workerNetwork.ts';
 import { GiB, isHoldfastError, machineConfigurationSchema } from '../../lib/model/index.ts';
+import { failure } from './failure.ts';
 import { armError, ScriptedArm, SUBSCRIPTION } from './scriptedArm.ts';
 
 const arm = new ScriptedArm();
@@ -14,14 +15,6 @@ beforeEach(() => arm.reset());
 afterAll(() => arm.stop());
 
 const base = `/subscriptions/${SUBSCRIPTION}/resourceGroups/vms/providers`;
-const failure = (promise: Promise<unknown>) =>
-  promise.then(
-    () => expect.unreachable('it should have failed'),
-    (error: unknown) => {
-      if (!isHoldfastError(error)) throw error;
-      return error;
-    },
-  );
 const all = async <T>(items: AsyncIterable<T>) => {
   const found: T[] = [];
   for await (const item of items) found.push(item);

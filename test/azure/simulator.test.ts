@@ -23,9 +23,10 @@ import {
   VirtualMachines,
   WorkerMachines,
 } from '../../lib/azure/index.ts';
-import { GiB, isHoldfastError, KiB, MiB, machineConfigurationSchema, TiB } from '../../lib/model/index.ts';
+import { GiB, KiB, MiB, machineConfigurationSchema, TiB } from '../../lib/model/index.ts';
 import { AzureSimulator } from '../../local/azure/index.ts';
 import { trustAuthority } from '../support/azurite.ts';
+import { failure } from './failure.ts';
 
 const SUBSCRIPTION = '11111111-2222-3333-4444-555555555555';
 const LOCATION = 'westeurope';
@@ -94,14 +95,6 @@ async function finish(started: Promise<Operation>) {
 }
 const done = async (started: Promise<Operation>) =>
   expect(await finish(started)).toEqual({ status: 'succeeded' });
-const failure = (promise: Promise<unknown>) =>
-  promise.then(
-    () => expect.unreachable('it should have failed'),
-    (error: unknown) => {
-      if (!isHoldfastError(error)) throw error;
-      return error;
-    },
-  );
 const snapshotOf = (name: string) => ({
   subscriptionId: SUBSCRIPTION,
   resourceGroup: 'vms',

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Machine, MiB, restorePointName, type Session } from '../../lib/model/index.ts';
 import { openChain } from '../../lib/repository/index.ts';
 import { requestRemoval } from '../../lib/sessions/index.ts';
-import { removeRestorePoint } from '../../lib/sessions/removeRestorePoint.ts';
+import { removeRestorePoint } from '../../lib/sessions/removal/point.ts';
 import { Lab } from './lab.ts';
 
 const DAY = 86_400_000;

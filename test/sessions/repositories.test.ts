@@ -21,7 +21,7 @@ import {
   sweep,
 } from '../../lib/sessions/index.ts';
 import { destinationOf } from '../../lib/sessions/policyRun/storage.ts';
-import { removeRestorePoint } from '../../lib/sessions/removeRestorePoint.ts';
+import { removeRestorePoint } from '../../lib/sessions/removal/point.ts';
 import { Lab } from './lab.ts';
 
 describe('several repositories', () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { MAX_TAGS } from '../../lib/azure/index.ts';
 import { FLAGS, type MachineConfiguration } from '../../lib/model/index.ts';
 import { openMetadata, type SnapshotMetadata, sealMetadata } from '../../lib/sessions/snapshots/metadata.ts';
-import { joinTags, planTags, readFlags, type TagPlan } from '../../lib/sessions/snapshotTags.ts';
+import { joinTags, planTags, readFlags, type TagPlan } from '../../lib/sessions/snapshots/tags.ts';
 
 const key = randomBytes(32);
 

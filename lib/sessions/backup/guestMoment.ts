@@ -12,7 +12,7 @@ import {
 } from '../../model/index.ts';
 import { enterStep, note, warn } from '../live.ts';
 import { type Looked, notYet, seen } from '../look.ts';
-import { MACHINE_TAG, SESSION_TAG } from '../snapshotTags.ts';
+import { MACHINE_TAG, SESSION_TAG } from '../snapshots/tags.ts';
 import {
   type BackupState,
   findState,

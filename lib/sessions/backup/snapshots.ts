@@ -1,9 +1,9 @@
 import type { SnapshotInfo } from '../../azure/index.ts';
 import type { Installation } from '../../installation/index.ts';
 import { type Consistency, HoldfastError, isHoldfastError } from '../../model/index.ts';
-import { deleteSnapshot } from '../deleteSnapshot.ts';
 import { enterStep, warn } from '../live.ts';
 import { type Looked, notYet, seen } from '../look.ts';
+import { deleteSnapshot } from '../snapshots/delete.ts';
 import { tagsOf } from '../snapshots/prepare.ts';
 import {
   type BackupState,

@@ -9,8 +9,8 @@ import {
   type WaitKind,
 } from '../../model/index.ts';
 import { nextCalendarSlots } from '../../schedule/index.ts';
+import type { Survey } from '../machines/survey.ts';
 import { calendarOf, isRegional, placed, regionName } from '../policyRun/calendars.ts';
-import type { Survey } from '../survey.ts';
 import { type StoredData, storedData } from './storage.ts';
 import { lookAtCoverage } from './watch.ts';
 

@@ -1,7 +1,7 @@
 import { type Coverage, type CoverageState, countCoverage } from '../../chain/index.ts';
 import type { Installation } from '../../installation/index.ts';
-import { countsSnapshots, judgeCoverage, restorePointTimes, snapshotTimes } from '../coverage.ts';
-import { type Survey, type SurveyedMachine, surveyMachines } from '../survey.ts';
+import { countsSnapshots, judgeCoverage, restorePointTimes, snapshotTimes } from '../machines/coverage.ts';
+import { type Survey, type SurveyedMachine, surveyMachines } from '../machines/survey.ts';
 
 /** The tenant is looked at so often, whoever asks; a new machine is seen within this. */
 const SURVEY_MS = 5 * 60_000;

@@ -15,10 +15,10 @@ import {
 import type { Installation } from '../../installation/index.ts';
 import { HoldfastError, type Machine, type Policy, protectionOf, toFailure } from '../../model/index.ts';
 import { assignMachines, judgeMachine, leaveOutDisks } from '../../scope/index.ts';
-import { calendarIn } from '../coverage.ts';
+import { calendarIn } from '../machines/coverage.ts';
+import { surveyMachines } from '../machines/survey.ts';
 import { regionName } from '../policyRun/calendars.ts';
 import { destinationOf } from '../policyRun/storage.ts';
-import { surveyMachines } from '../survey.ts';
 import { readPolicy, refuseErrors } from './findings.ts';
 
 /** Machines of one estimate. */

@@ -1,7 +1,7 @@
 import type { Versioned } from '../../catalog/index.ts';
 import type { Installation } from '../../installation/index.ts';
 import { HoldfastError, isHoldfastError, type Policy } from '../../model/index.ts';
-import { cancelSession } from '../stop.ts';
+import { cancelSession } from '../ending/stop.ts';
 import { type Difference, diffDocuments, mergePatch } from './diff.ts';
 import { error, type Finding, isError, refuseErrors } from './findings.ts';
 import { checkDocument } from './validate.ts';

@@ -1,7 +1,7 @@
 import type { Installation } from '../../installation/index.ts';
 import type { Policy } from '../../model/index.ts';
 import { assignMachines, emptyNames, judgeMachine } from '../../scope/index.ts';
-import { surveyMachines } from '../survey.ts';
+import { surveyMachines } from '../machines/survey.ts';
 import { type Finding, isError, readPolicy, warning } from './findings.ts';
 import { checkPolicy } from './rules.ts';
 

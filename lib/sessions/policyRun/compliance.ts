@@ -1,7 +1,7 @@
 import type { Installation } from '../../installation/index.ts';
 import { HoldfastError, type Policy, type SlaTemplate } from '../../model/index.ts';
 import { type Compliance, inRegion, meanCompliance, slaCompliance } from '../../schedule/index.ts';
-import { type SurveyedMachine, surveyMachines } from '../survey.ts';
+import { type SurveyedMachine, surveyMachines } from '../machines/survey.ts';
 
 const DAY_MS = 86_400_000;
 /** Missed slots that are listed for each machine; further ones are counted. */

@@ -2,7 +2,7 @@ import type { Installation } from '../../installation/index.ts';
 import type { Machine, Policy } from '../../model/index.ts';
 import { assignMachines, describeScope, emptyNames, judgeMachine } from '../../scope/index.ts';
 import { note, warn } from '../live.ts';
-import { surveyMachines } from '../survey.ts';
+import { surveyMachines } from '../machines/survey.ts';
 
 /**
  * The machines that a run of a policy backs up: those that belong to it now. What is in its scope and belongs to another policy

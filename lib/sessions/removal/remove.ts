@@ -1,12 +1,12 @@
 import type { Installation } from '../../installation/index.ts';
 import { isHoldfastError } from '../../model/index.ts';
 import { openChain, takeOwnership } from '../../repository/index.ts';
-import { tryDeleteSnapshot } from '../deleteSnapshot.ts';
 import { enterStep, warn } from '../live.ts';
 import { type Looked, notYet, seen } from '../look.ts';
-import { type PointRemoved, removeRestorePoint } from '../removeRestorePoint.ts';
+import { tryDeleteSnapshot } from '../snapshots/delete.ts';
 import { readState, updateState } from '../state.ts';
 import { type PlannedPoint, type PlannedSnapshot, planRemoval } from './plan.ts';
+import { type PointRemoved, removeRestorePoint } from './point.ts';
 
 /** Restore points and snapshots that one look removes. */
 const STEP = 10;

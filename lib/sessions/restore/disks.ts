@@ -4,7 +4,7 @@ import { HoldfastError, isHoldfastError } from '../../model/index.ts';
 import { releaseAccess, writeAccess } from '../access.ts';
 import { enterStep } from '../live.ts';
 import { type Looked, notYet, seen } from '../look.ts';
-import { SESSION_TAG } from '../snapshotTags.ts';
+import { SESSION_TAG } from '../snapshots/tags.ts';
 import { need, readState } from '../state.ts';
 import type { OpenedRestore } from './open.ts';
 

@@ -18,7 +18,7 @@ import {
   takeOwnership,
   writePointState,
 } from '../../repository/index.ts';
-import { removeRestorePoint } from '../removeRestorePoint.ts';
+import { removeRestorePoint } from '../removal/point.ts';
 import type { Removed } from '../state.ts';
 import { writesTo } from './speaker.ts';
 

@@ -2,7 +2,7 @@ import { planSnapshots, type RetainedSnapshot, type SnapshotDecision } from '../
 import type { Installation } from '../../installation/index.ts';
 import { flagLetters, type Policy, toFailure } from '../../model/index.ts';
 import { copiedSessions } from '../backup/copy.ts';
-import { tryDeleteSnapshot } from '../deleteSnapshot.ts';
+import { tryDeleteSnapshot } from '../snapshots/delete.ts';
 import { retained } from '../snapshots/judge.ts';
 import { listSets, type SetScope, type SnapshotSet } from '../snapshots/sets.ts';
 import type { Removed } from '../state.ts';

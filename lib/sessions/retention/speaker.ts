@@ -1,6 +1,6 @@
 import type { Installation } from '../../installation/index.ts';
 import type { Policy } from '../../model/index.ts';
-import { surveyMachines } from '../survey.ts';
+import { surveyMachines } from '../machines/survey.ts';
 
 /** Which policy speaks for a machine, by its id; null: none does, and everything goes by what it carries. */
 export type Speaker = (machineId: string) => Policy | null;

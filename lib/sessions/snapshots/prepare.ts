@@ -2,10 +2,10 @@ import type { Installation } from '../../installation/index.ts';
 import { HoldfastError, type MachineConfiguration, type Session } from '../../model/index.ts';
 import { chooseDisks } from '../backup/supported.ts';
 import { note, warn } from '../live.ts';
-import type { DiskToTag, TagPlan } from '../snapshotTags.ts';
-import { planTags } from '../snapshotTags.ts';
 import type { BackupState, PreparedSnapshots } from '../state.ts';
 import { type SnapshotMetadata, sealMetadata } from './metadata.ts';
+import type { DiskToTag, TagPlan } from './tags.ts';
+import { planTags } from './tags.ts';
 
 type Request = BackupState['request'];
 

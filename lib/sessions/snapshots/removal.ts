@@ -1,5 +1,5 @@
 import type { Installation } from '../../installation/index.ts';
-import { tryDeleteSnapshot } from '../deleteSnapshot.ts';
+import { tryDeleteSnapshot } from './delete.ts';
 import type { SnapshotSet } from './sets.ts';
 
 /** What became of a set that was to go. */

@@ -1,6 +1,7 @@
 import type { SnapshotInfo } from '../../azure/index.ts';
 import { type Installation, OWNER_TAG } from '../../installation/index.ts';
 import type { Flag } from '../../model/index.ts';
+import { openMetadata, type SnapshotMetadata } from './metadata.ts';
 import {
   DISK_TAG,
   EXPIRES_TAG,
@@ -12,8 +13,7 @@ import {
   readFlags,
   SESSION_TAG,
   SET_TAG,
-} from '../snapshotTags.ts';
-import { openMetadata, type SnapshotMetadata } from './metadata.ts';
+} from './tags.ts';
 
 /** `policy`: counts for a schedule. `temporary`: a backup was read from it, and no schedule keeps it. `manual`: a person's. */
 export type SnapshotOrigin = 'policy' | 'temporary' | 'manual';

@@ -1,6 +1,6 @@
 import type { Installation } from '../../installation/index.ts';
 import { copiedSessions } from '../backup/copy.ts';
-import { discover } from '../discovery.ts';
+import { discover } from '../machines/discovery.ts';
 import type { SnapshotWorld } from './judge.ts';
 import { listSets, type SnapshotSet } from './sets.ts';
 

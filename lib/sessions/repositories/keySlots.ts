@@ -1,4 +1,4 @@
-import type { Installation } from '../installation/index.ts';
+import type { Installation } from '../../installation/index.ts';
 import {
   addSlot,
   type ChangeSlots,
@@ -10,7 +10,7 @@ import {
   type Slot,
   type SlotChange,
   type SlotMaterial,
-} from '../repository/index.ts';
+} from '../../repository/index.ts';
 
 /**
  * The key slots of the repository, for operators. Passwords are secrets of the installation's vault and go by their names

@@ -1,19 +1,19 @@
-import type { Installation } from '../installation/index.ts';
-import { type Failure, isHoldfastError, type Session, type SessionStatus } from '../model/index.ts';
-import { releaseLease } from '../repository/index.ts';
-import { sessionCompleted } from '../telemetry/index.ts';
-import { releaseAccess } from './access.ts';
-import { copiedSessions } from './backup/copy.ts';
-import { releaseGuest } from './backup/guest.ts';
-import { releaseRestorePoints } from './backup/guestMoment.ts';
-import { keepPromisedSnapshots } from './backup/promised.ts';
-import { settleNumber } from './backup/settle.ts';
+import type { Installation } from '../../installation/index.ts';
+import { type Failure, isHoldfastError, type Session, type SessionStatus } from '../../model/index.ts';
+import { releaseLease } from '../../repository/index.ts';
+import { sessionCompleted } from '../../telemetry/index.ts';
+import { releaseAccess } from '../access.ts';
+import { copiedSessions } from '../backup/copy.ts';
+import { releaseGuest } from '../backup/guest.ts';
+import { releaseRestorePoints } from '../backup/guestMoment.ts';
+import { keepPromisedSnapshots } from '../backup/promised.ts';
+import { settleNumber } from '../backup/settle.ts';
+import { damagedObjects, noteDamage } from '../damage.ts';
+import { removeDisk } from '../restore/disks.ts';
+import { deleteSnapshot } from '../snapshots/delete.ts';
+import { findState, poolOf, repositoryOf } from '../state.ts';
+import { releaseWorker } from '../worker.ts';
 import { cancelChildren } from './cancel.ts';
-import { damagedObjects, noteDamage } from './damage.ts';
-import { deleteSnapshot } from './deleteSnapshot.ts';
-import { removeDisk } from './restore/disks.ts';
-import { findState, poolOf, repositoryOf } from './state.ts';
-import { releaseWorker } from './worker.ts';
 
 /** Codes with which a session has done nothing, and says so. */
 const SKIPPED: ReadonlySet<Failure['code']> = new Set(['previousRunning', 'machineGone', 'notConfigured']);

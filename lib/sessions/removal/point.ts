@@ -1,5 +1,5 @@
-import type { Installation, InstalledRepository } from '../installation/index.ts';
-import { type Chain, removePoint } from '../repository/index.ts';
+import type { Installation, InstalledRepository } from '../../installation/index.ts';
+import { type Chain, removePoint } from '../../repository/index.ts';
 
 export interface PointRemoval {
   readonly sequence: number;

@@ -1,6 +1,6 @@
-import type { Installation } from '../installation/index.ts';
-import { isHoldfastError, type Session } from '../model/index.ts';
-import { poolOf } from './state.ts';
+import type { Installation } from '../../installation/index.ts';
+import { isHoldfastError, type Session } from '../../model/index.ts';
+import { poolOf } from '../state.ts';
 
 const DAY_MS = 86_400_000;
 const SIDE_BY_SIDE = 16;

@@ -1,8 +1,8 @@
-import type { KnownMachine } from '../catalog/index.ts';
-import { type Installation, OWNER_TAG } from '../installation/index.ts';
-import { HoldfastError, type Machine, type Scope, toFailure } from '../model/index.ts';
-import { type Places, placesIn, placesOf } from '../scope/index.ts';
-import { sideBySide } from './sideBySide.ts';
+import type { KnownMachine } from '../../catalog/index.ts';
+import { type Installation, OWNER_TAG } from '../../installation/index.ts';
+import { HoldfastError, type Machine, type Scope, toFailure } from '../../model/index.ts';
+import { type Places, placesIn, placesOf } from '../../scope/index.ts';
+import { sideBySide } from '../sideBySide.ts';
 
 /** Something that could not be looked at: what was seen there last stands in for it. */
 export interface DiscoveryTrouble {

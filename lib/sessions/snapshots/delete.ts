@@ -1,5 +1,5 @@
-import type { Installation } from '../installation/index.ts';
-import { isHoldfastError } from '../model/index.ts';
+import type { Installation } from '../../installation/index.ts';
+import { isHoldfastError } from '../../model/index.ts';
 
 const WAIT_MS = 20_000;
 const LOOK_MS = 500;

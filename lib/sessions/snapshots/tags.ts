@@ -1,6 +1,6 @@
-import { checkTags, MAX_TAG_VALUE, MAX_TAGS, type Tags } from '../azure/index.ts';
-import { OWNER_TAG } from '../installation/index.ts';
-import { FLAGS, type Flag, flagLetters, HoldfastError } from '../model/index.ts';
+import { checkTags, MAX_TAG_VALUE, MAX_TAGS, type Tags } from '../../azure/index.ts';
+import { OWNER_TAG } from '../../installation/index.ts';
+import { FLAGS, type Flag, flagLetters, HoldfastError } from '../../model/index.ts';
 
 /**
  * What our snapshots carry in their tags: who owns them, what they are of, and sealed facts about the machine, split over

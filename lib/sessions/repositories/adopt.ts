@@ -1,5 +1,5 @@
-import type { Installation, RepositoryAccess } from '../installation/index.ts';
-import { type ErrorCode, isHoldfastError } from '../model/index.ts';
+import type { Installation, RepositoryAccess } from '../../installation/index.ts';
+import { type ErrorCode, isHoldfastError } from '../../model/index.ts';
 import {
   addSlot,
   adoptRepository,
@@ -9,7 +9,7 @@ import {
   readOwner,
   rememberRepository,
   type Unlock,
-} from '../repository/index.ts';
+} from '../../repository/index.ts';
 
 export interface AdoptionAsked {
   /** Name of the secret with its password; default: what the service opens its repository with. */

@@ -1,5 +1,5 @@
-import type { Installation } from '../installation/index.ts';
-import { HoldfastError, type Machine, sameArmId } from '../model/index.ts';
+import type { Installation } from '../../installation/index.ts';
+import { HoldfastError, type Machine, sameArmId } from '../../model/index.ts';
 import { type Discovery, discover } from './discovery.ts';
 
 /**

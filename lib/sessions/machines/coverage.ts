@@ -1,7 +1,7 @@
-import { type Coverage, coverageOf } from '../chain/index.ts';
-import type { Installation } from '../installation/index.ts';
-import { type Calendar, isHoldfastError, type Policy } from '../model/index.ts';
-import { calendarOf, placed } from './policyRun/calendars.ts';
+import { type Coverage, coverageOf } from '../../chain/index.ts';
+import type { Installation } from '../../installation/index.ts';
+import { type Calendar, isHoldfastError, type Policy } from '../../model/index.ts';
+import { calendarOf, placed } from '../policyRun/calendars.ts';
 import type { Survey, SurveyedMachine } from './survey.ts';
 
 export interface MachineCoverage {

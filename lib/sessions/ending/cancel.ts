@@ -1,5 +1,5 @@
-import type { Installation } from '../installation/index.ts';
-import type { Session } from '../model/index.ts';
+import type { Installation } from '../../installation/index.ts';
+import type { Session } from '../../model/index.ts';
 
 /**
  * Asks a session to stop, and those that it started. Every poll and every worker call reads the flag: within one poll the

@@ -1,8 +1,8 @@
-import type { Installation } from '../installation/index.ts';
-import { DEFAULT_REPOSITORY, HoldfastError, type RepositoryPlace } from '../model/index.ts';
-import { rememberRepository } from '../repository/index.ts';
-import { repositoriesOf } from './policyRun/storage.ts';
-import { findState } from './state.ts';
+import type { Installation } from '../../installation/index.ts';
+import { DEFAULT_REPOSITORY, HoldfastError, type RepositoryPlace } from '../../model/index.ts';
+import { rememberRepository } from '../../repository/index.ts';
+import { repositoriesOf } from '../policyRun/storage.ts';
+import { findState } from '../state.ts';
 
 /** A repository of the installation, as far as the catalog knows it. */
 export interface KnownRepository extends RepositoryPlace {

@@ -1,8 +1,8 @@
-import type { Installation } from '../installation/index.ts';
-import { HoldfastError, type Session, toFailure } from '../model/index.ts';
+import type { Installation } from '../../installation/index.ts';
+import { HoldfastError, type Session, toFailure } from '../../model/index.ts';
+import type { Instances } from '../ports.ts';
+import { sweepWorkers } from '../worker.ts';
 import { endSession, releaseLeftovers } from './end.ts';
-import type { Instances } from './ports.ts';
-import { sweepWorkers } from './worker.ts';
 
 /** A session that gave no sign of life for this long is ended, whatever its instance says. */
 const SILENT_MS = 30 * 60_000;

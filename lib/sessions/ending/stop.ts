@@ -1,8 +1,8 @@
-import type { Installation } from '../installation/index.ts';
-import { type Session, toFailure } from '../model/index.ts';
+import type { Installation } from '../../installation/index.ts';
+import { type Session, toFailure } from '../../model/index.ts';
+import { cancelled } from '../live.ts';
 import { askToStop, runningChildren } from './cancel.ts';
 import { endSession } from './end.ts';
-import { cancelled } from './live.ts';
 
 /**
  * Cancels a session, and those that it started: they end within one poll. A run of a policy that only waits, for the time of

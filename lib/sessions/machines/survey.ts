@@ -1,8 +1,8 @@
-import type { Installation } from '../installation/index.ts';
-import { HoldfastError, type Machine, type Policy, type Scope } from '../model/index.ts';
-import { type Assignment, assignMachines, type Places } from '../scope/index.ts';
+import type { Installation } from '../../installation/index.ts';
+import { HoldfastError, type Machine, type Policy, type Scope } from '../../model/index.ts';
+import { type Assignment, assignMachines, type Places } from '../../scope/index.ts';
+import { sideBySide } from '../sideBySide.ts';
 import { type DiscoveryTrouble, discover } from './discovery.ts';
-import { sideBySide } from './sideBySide.ts';
 
 /** Rows that are written side by side, when machines change their policy. */
 const LANES = 16;
