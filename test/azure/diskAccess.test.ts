@@ -44,7 +44,6 @@ afterAll(async () => {
   await disk.stop();
 });
 
-
 /** Megabytes are compared without the test framework's walk through them. */
 const same = (actual: Buffer, expected: Buffer) => actual.equals(expected);
 
