@@ -171,7 +171,9 @@ describe('a monthly backup on a day on which nothing else runs', () => {
       ],
     });
     const from = '2026-02-27T00:00:00Z';
-    const extra = new Chain(calendar, retentionRulesSchema.parse({ keep: { daily: { days: 3 } } }), from);
+    // Not as the last one either.
+    const rules = retentionRulesSchema.parse({ keep: { daily: { days: 3 } }, keepLast: false });
+    const extra = new Chain(calendar, rules, from);
     expect(extra.runTo('2026-03-02T06:59:00Z')).toContain('03-01T07:00 M');
     expect(extra.runTo('2026-03-02T07:00:00Z')).toEqual(['03-02T07:00 D']);
     const kept = { keep: { daily: { days: 3 }, monthly: { months: 2 } } };

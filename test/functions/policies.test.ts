@@ -75,6 +75,7 @@ test('what is exported, one or all, as JSON or YAML, can be imported as it is', 
   await call('PUT policies/b', { ...BODY, priority: 2 });
   const yaml = await call('GET policies?format=yaml');
   expect(yaml.headers['content-type']).toBe('application/yaml');
+  expect(yaml.text).toMatch(/^policies:\n {2}- schemaVersion: 2\n {4}id: a\n/);
   const document = parse(yaml.text ?? '') as { policies: Policy[] };
   expect(document.policies.map(({ id }) => id)).toEqual(['a', 'b']);
   const one = JSON.parse((await call('GET policies/b?format=json')).text ?? '') as Policy;

@@ -53,6 +53,19 @@ describe('a calendar of several schedules', () => {
     ]);
   });
 
+  it('has several slots in an hour of its grid', () => {
+    const calendar = make({
+      schedules: [{ every: 'hour', hours: [7, 9], minutes: [0, 20], makes: 'snapshot' }],
+    });
+    expect(times(calendar, '2026-03-01T00:00:00Z', 5).map((time) => time.slice(8))).toEqual([
+      '01T07:00',
+      '01T07:20',
+      '01T09:00',
+      '01T09:20',
+      '02T07:00',
+    ]);
+  });
+
   it.each([
     [{ day: 31 }, ['2026-01-31', '2026-02-28', '2026-03-31', '2026-04-30']],
     [{ day: 31, ifMissing: 'skip' }, ['2026-01-31', '2026-03-31', '2026-05-31', '2026-07-31']],
@@ -121,6 +134,18 @@ describe('a window', () => {
   ])('from %s to %s has %s hourly slots: its end is exclusive', (start, end, count) => {
     const day = slotsBetween(between(start, end), at('2026-03-01T23:59:00Z'), at('2026-03-02T23:59:00Z'));
     expect(day.map((slot) => slot.at.getUTCHours())).toEqual([10, 11, 12, 13].slice(0, count));
+  });
+
+  it('has no slot at the minute in which it closes, and none outside', () => {
+    const calendar = make({
+      schedules: [{ every: 'day', at: ['09:59', '10:00', '12:59', '13:00'] }],
+      window: [{ start: '10:00', end: '13:00' }],
+    });
+    expect(times(calendar, '2026-03-01T13:00:00Z', 3)).toEqual([
+      '2026-03-02T10:00',
+      '2026-03-02T12:59',
+      '2026-03-03T10:00',
+    ]);
   });
 
   it('over midnight belongs to the day on which it opens', () => {
@@ -277,6 +302,29 @@ describe('an SLA', () => {
     list.map((hour) => at(`2026-03-02T${String(hour).padStart(2, '0')}:03:00Z`));
   const check = (addedAt: string, takenAt: Date[], now = after) =>
     slaCompliance(template, { addedAt: at(addedAt), takenAt }, ...day, now);
+
+  it('is a calendar: the interval, rarer schedules that flag points for longer, its window and its stagger', () => {
+    const sla = slaTemplateSchema.parse({
+      timeZone: 'UTC',
+      rpoMinutes: 240,
+      window: [{ start: '10:00', end: '18:00' }],
+      makes: 'snapshot',
+      schedules: [
+        { every: 'week', days: ['monday'], at: ['10:00'] },
+        { every: 'month', at: ['14:00'], on: { day: 2 } },
+      ],
+      staggerMinutes: 20,
+    });
+    const calendar = slaCalendar(sla);
+    expect([sla.thresholdPercent, calendar.staggerMinutes]).toEqual([97, 20]);
+    expect(next(calendar, '2026-03-01T18:00:00Z', 4)).toEqual([
+      '2026-03-02T10:00 DW backup',
+      '2026-03-02T14:00 DM backup',
+      '2026-03-03T10:00 D snapshot',
+      '2026-03-03T14:00 D snapshot',
+    ]);
+    expect(nextCalendarSlots(calendar, at('2026-03-01T18:00:00Z'), 1)[0]?.backupFlags).toEqual(['weekly']);
+  });
 
   it('expects a point in every interval of the window', () => {
     expect(slotsBetween(slaCalendar(template), ...day)).toHaveLength(8);

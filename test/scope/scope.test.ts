@@ -37,6 +37,19 @@ describe('as Azure compares', () => {
   });
 });
 
+test.each([
+  [{ all: true }, 'all machines'],
+  [{ subscriptions: ['S1'] }, 'subscription S1'],
+  [{ resourceGroups: ['Shop'] }, 'resource group Shop'],
+  [{ resourceGroups: ['s1/shop'] }, 'resource group s1/shop'],
+  [{ tags: [{ key: 'env' }] }, 'tag env'],
+  [{ machines: ['WEB-1'] }, 'machine WEB-1'],
+])('%j brings a machine in, and by itself no other one', (scope, why) => {
+  expect(judge(scope)).toEqual({ verdict: 'in', why });
+  const other = { name: 'db-1', subscriptionId: 's8', resourceGroup: 'bank', tags: {} };
+  expect(judge(scope, machine('db-1', other)).verdict).toBe('out');
+});
+
 test('an exclusion wins over everything that names the machine', () => {
   const exclude = { tags: [{ key: 'env', value: 'prod' }] };
   expect(judge({ all: true, machines: ['web-1'], exclude })).toEqual({

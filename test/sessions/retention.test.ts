@@ -117,15 +117,33 @@ describe('retention of restore points', () => {
   it('goes by what the points carry while the policy is disabled, and when policy and machine are gone', async () => {
     await put({ retention: { keep: { daily: { days: 5 } }, keepLast: false } });
     for (let n = 0; n < 3; n++) await backUp(['daily']);
-    await put({ enabled: false, retention: { keep: { daily: { days: 1 } } } });
     await retain();
-    expect(await left()).toHaveLength(3);
+    await put({ enabled: false, retention: { keep: { daily: { days: 1 } }, keepLast: false } });
+    // The retention after a backup goes by what was seen last, when the policy was enabled.
+    await backUp(['daily'], 0);
+    expect(await left()).toHaveLength(4);
+    await retain();
+    expect(await left()).toHaveLength(4);
     await lab.installation.catalog.policies.remove('p');
     lab.cloud.deleteMachine('one');
     await pass(3);
     await retain();
     expect(await left()).toEqual(['3 daily']);
     await pass(3);
+    await retain();
+    expect(await left()).toEqual([]);
+  });
+
+  it('ages points out by what they carry in a repository that the policy has left', async () => {
+    await put({ retention: { keep: { daily: { days: 5 } }, keepLast: false } });
+    for (let n = 0; n < 2; n++) await backUp(['daily']);
+    await put({ storage: { repository: 'new' }, retention: { keep: { daily: { days: 90 } } } });
+    await retain();
+    expect(await left()).toEqual(['1 daily', '2 daily']);
+    await pass(3);
+    await retain();
+    expect(await left()).toEqual(['2 daily']);
+    await pass(1);
     await retain();
     expect(await left()).toEqual([]);
   });
@@ -255,5 +273,28 @@ describe('retention of snapshots', () => {
     expect(removed.map(({ what, why }) => `${what}: ${why}`)).toEqual([
       'snapshot: obsolete since 2026-03-19, whatever its flags say',
     ]);
+  });
+
+  it('keeps the base although newer snapshots fill the count, and lets it go when the next backup is the base', async () => {
+    const snapshots = { retention: { keep: { daily: { points: 1 } } } };
+    await put({ retention: { keep: { daily: { points: 9 } } }, snapshots });
+    await backUp(['daily']);
+    for (let n = 0; n < 2; n++) {
+      await requestBackup(lab.installation, lab.instances, {
+        machine,
+        protection: protectionSchema.parse({ mover: 'inline', snapshots }),
+        makes: 'snapshot',
+        flags: ['daily'],
+        reason: 'test',
+        policyId: 'p',
+        parentId: null,
+      });
+      await lab.finish();
+      await pass(1);
+    }
+    expect(taken()).toEqual(['03-01 D', '03-03 D']);
+    await backUp(['daily']);
+    expect((await rowOf(2)).point.disks.map(({ readReason }) => readReason)).toEqual(['changedBlocks']);
+    expect(taken()).toEqual(['03-04 D']);
   });
 });

@@ -69,6 +69,23 @@ describe('the scheduler', () => {
     expect(lab.cloud.snapshots.size).toBe(4);
   });
 
+  it('sends each backup to the repository that the policy names for the flags of its schedule', async () => {
+    add('one');
+    await put({
+      calendar: { schedules: [daily, weekly] },
+      storage: { repository: 'usual', flags: { weekly: 'weeks' } },
+    });
+    await passTo('2026-03-03T08:00:00Z', 60);
+    const asked = (await sessions('backup')).map(async ({ id, startedAt }) => {
+      const { request } = await readState(lab.installation, id, 'backup');
+      return [startedAt.slice(5, 10), request.repository];
+    });
+    expect(await Promise.all(asked)).toEqual([
+      ['03-02', 'weeks'],
+      ['03-03', 'usual'],
+    ]);
+  });
+
   it('catches up once after downtime: the newest slot runs, late, with the flags of those that were missed', async () => {
     const { id } = add('one');
     await put({ calendar: { schedules: [daily, weekly] } });
@@ -212,6 +229,11 @@ describe('an SLA', () => {
     await passTo('2026-03-02T17:30:00Z', 10);
     lab.cloud.failing.clear();
     await passTo('2026-03-02T20:00:00Z', 10);
+    // Retention comes after each backup, and waits for no window to close.
+    const backups = (await sessions('backup')).filter(({ restorePoint }) => restorePoint !== null);
+    const retained = (await sessions('retention')).map(({ reason, startedAt }) => `${startedAt} ${reason}`);
+    expect(retained.sort()).toEqual(backups.map(({ id, endedAt }) => `${endedAt} after ${id}`).sort());
+    expect(backups.length).toBeGreaterThan(10);
     const policy = (await lab.installation.catalog.policies.get('p'))?.value;
     if (!policy) throw new Error('no policy');
     const report = await complianceOf(lab.installation, policy, 1);
@@ -234,6 +256,27 @@ describe('an SLA', () => {
     expect(lab.telemetry.of('holdfast.policy.compliance')).toEqual([
       { policyId: 'p', percent: 87.5, thresholdPercent: 90, met: false, machines: 2, missed: 2 },
     ]);
+  });
+
+  it('of snapshots is measured by those that were made, also when they are gone', async () => {
+    await put({
+      sla: { ...sla, makes: 'snapshot' },
+      snapshots: { retention: { keep: { daily: { points: 2 } } } },
+      retry: { attempts: 0 },
+    });
+    const { id } = add('one');
+    await passTo('2026-03-02T15:30:00Z', 10);
+    lab.cloud.failing.add('one');
+    await passTo('2026-03-02T17:30:00Z', 10);
+    lab.cloud.failing.clear();
+    await passTo('2026-03-02T20:00:00Z', 10);
+    const policy = (await lab.installation.catalog.policies.get('p'))?.value;
+    if (!policy) throw new Error('no policy');
+    const { machines, met } = await complianceOf(lab.installation, policy, 1);
+    expect(machines).toMatchObject([{ machineName: 'one', expected: 8, met: 6, assumed: 0, percent: 75 }]);
+    expect(machines[0]?.misses.map((at) => at.slice(11, 16))).toEqual(['16:00', '17:00']);
+    expect([met, await points(id)]).toEqual([false, []]);
+    expect(lab.cloud.snapshots.size).toBeLessThan(6);
   });
 
   it('runs at the openings of its window in the time of each region', async () => {

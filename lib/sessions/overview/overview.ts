@@ -122,8 +122,10 @@ async function lastDay(
   now: Date,
 ): Promise<{ sessions: Session[]; truncated: boolean }> {
   const since = now.getTime() - DAY_MS;
-  const sessions: Session[] = [];
-  for await (const session of catalog.sessions.between(new Date(since - GRACE_MS), null)) {
+  const from = since - GRACE_MS;
+  // Some run for days.
+  const sessions = (await catalog.sessions.running()).filter(({ startedAt }) => Date.parse(startedAt) < from);
+  for await (const session of catalog.sessions.between(new Date(from), null)) {
     const touched = Date.parse(session.endedAt ?? session.touchedAt);
     if (session.status === 'running' || touched >= since) sessions.push(session);
   }

@@ -3,10 +3,13 @@ import { ComputeManagementClient } from '@azure/arm-compute';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MiB } from '../../../lib/model/index.ts';
 import { needMachine } from '../../../lib/sessions/index.ts';
+import { tryDeleteSnapshot } from '../../../lib/sessions/snapshots/delete.ts';
 import { GROUP, Lab, SUBSCRIPTION } from '../lab.ts';
 import { ask, diskIds, pointOf, reasonsOf, restored, snapshotsOf } from './support.ts';
 
 const DAY = 24 * 3600_000;
+/** Sessions that nobody runs. */
+const [SESSION, OTHER] = ['0123456789abcdefghjm', '0123456789abcdefghjk'] as const;
 
 describe('changed block tracking', () => {
   let lab: Lab;
@@ -129,12 +132,30 @@ describe('changed block tracking', () => {
       contents.set(own?.id ?? '', await lab.bytes(os));
     }
     const ids = [...contents.keys()];
+    const { azure, catalog } = lab.installation;
+    const remove = (id = '') => tryDeleteSnapshot(lab.installation, SESSION, id);
     for (const victim of [ids[1], ids[0], ids[3]]) {
-      await lab.installation.azure.snapshots.startRemove(victim ?? '');
+      expect(await remove(victim)).toEqual({ gone: true });
       contents.delete(victim ?? '');
+      expect((await snapshotsOf(lab, machine)).map(({ id }) => id).sort()).toEqual(
+        [...contents.keys()].sort(),
+      );
       for (const [id, content] of contents) expect((await lab.bytes(id)).equals(content)).toBe(true);
     }
     expect(contents.size).toBe(1);
+    // Nor does a deletion disturb a reader of another one.
+    const [id = ''] = contents.keys();
+    const { familyId } = (await azure.snapshots.find(id)) ?? {};
+    const grant = { familyId: familyId ?? '', snapshotId: id };
+    await ask(lab, machine, {}, { makes: 'snapshot', flags: [], manual: true });
+    const [, newer] = await snapshotsOf(lab, machine);
+    const until = new Date(lab.clock.now().getTime() + 3600_000).toISOString();
+    await catalog.grants.acquire(grant, { sessionId: OTHER, purpose: 'source', until });
+    expect(await remove(newer?.id)).toMatchObject({ gone: false });
+    await catalog.grants.release(grant, OTHER);
+    await catalog.grants.ended(grant);
+    expect(await remove(newer?.id)).toEqual({ gone: true });
+    expect((await snapshotsOf(lab, machine)).map((left) => left.id)).toEqual([id]);
   });
 
   it('a disk that was resized across 4 TB is read whole once, then incrementally again', async () => {

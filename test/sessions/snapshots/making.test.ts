@@ -96,6 +96,28 @@ describe('the snapshots of a machine', () => {
     expect(await snapshotsOf(lab, machine)).toEqual([]);
   });
 
+  it('are refused before the first when only the last of them would carry too many', async () => {
+    await lab.simulator.addVirtualMachine({
+      subscription: SUBSCRIPTION,
+      group: GROUP,
+      name: 'lastCrowded',
+      location: 'westeurope',
+      osDisk: { sizeBytes: 32 * MiB },
+      dataDisks: [
+        {
+          sizeBytes: 32 * MiB,
+          tags: Object.fromEntries(Array.from({ length: 48 }, (_, i) => [`tag${i}`, 'x'])),
+        },
+      ],
+    });
+    const machine = await needMachine(lab.installation, 'lastCrowded');
+    const before = puts();
+    const session = await ask(lab, machine, { snapshots: { copyTags: true } });
+    expect(session).toMatchObject({ status: 'failed', error: { code: 'tagLimit' } });
+    expect(puts()).toBe(before);
+    expect(session.error?.message).toMatch(/lastCrowded.* 48 copied from the disk/);
+  });
+
   it("fail with the service's own refusal in our words, naming the snapshot, when it counts otherwise", async () => {
     const machine = await lab.machine('refused');
     const { id } = lab.simulator.injectFault({
@@ -120,11 +142,9 @@ describe('the snapshots of a machine', () => {
     const [chain] = (await lab.installation.catalog.chains.list()).filter(
       (row) => row.machineId === machine.id,
     );
-    await lab.write(
-      (await lab.installation.azure.machines.readConfiguration(machine.armId)).disks[0]?.id ?? '',
-      2 * MiB,
-      randomBytes(4096),
-    );
+    const { disks } = await lab.installation.azure.machines.readConfiguration(machine.armId);
+    const write = (offset: number) => lab.write(disks[0]?.id ?? '', offset, randomBytes(4096));
+    await write(2 * MiB);
     const holder = await lab.request(machine);
     await lab.activity('openSession', { sessionId: holder.id });
     const session = await ask(lab, machine, {}, { makes: 'snapshot', flags: ['daily'] });
@@ -139,9 +159,14 @@ describe('the snapshots of a machine', () => {
     );
     expect(own).toHaveLength(1);
     // Read against the snapshot of the backup, not against the newer one that was made alone.
+    await write(3 * MiB);
+    await ask(lab, machine, {}, { makes: 'snapshot', flags: ['daily'] });
     const last = await ask(lab, machine);
-    expect((await pointOf(lab, last)).disks[0]?.readReason).toBe('changedBlocks');
+    const [disk] = (await pointOf(lab, last)).disks;
+    expect(disk?.readReason).toBe('changedBlocks');
     expect(await lab.installation.catalog.intents.sessions()).toEqual([]);
+    const bytes = await lab.bytes(disk?.snapshotId ?? '');
+    expect((await restored(lab, last)).get(0)?.equals(bytes)).toBe(true);
   });
 
   it('alone leave nothing when their session is cancelled before they are complete', async () => {
