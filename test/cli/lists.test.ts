@@ -18,6 +18,28 @@ test('a table has a heading, aligned columns and times for people', async () => 
   expect(code).toBe(0);
 });
 
+test('a restore point that is damaged, held, to expire and immutable shows all of it', async () => {
+  const hold = { by: 'ada', reason: 'audit', until: null };
+  const dates = { expiresAt: '2027-01-01T00:00:00.000Z', immutableUntil: '2026-12-24T00:00:00.000Z' };
+  const points = [
+    { ...POINT, sequence: 3, state: 'missing' },
+    { ...POINT, kind: 'full', state: 'damaged', flags: [], hold, ...dates },
+  ];
+  service = await scriptedService({ 'GET restorePoints': { body: { value: points } } });
+  const { out } = await run(service.url, ['point', 'list']);
+  const [, missing = '', damaged = ''] = out.split('\n');
+  expect(missing.split(/ {2,}/).slice(10)).toEqual(['missing', 'DW', '-', '-', '-', '-']);
+  expect(damaged.split(/ {2,}/)[2]).toBe('full');
+  expect(damaged.split(/ {2,}/).slice(10)).toEqual([
+    'damaged',
+    '-',
+    '-',
+    'audit',
+    '2027-01-01 00:00:00Z',
+    '2026-12-24 00:00:00Z',
+  ]);
+});
+
 test('json prints the array of the service, jsonl a line for each, tsv plain values without a heading', async () => {
   const machines = [MACHINE, { ...MACHINE, name: 'db-1', lastRestorePointAt: null, newField: 1 }];
   service = await scriptedService({ 'GET machines': { body: { value: machines } } });

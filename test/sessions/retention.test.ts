@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
+  HoldfastError,
   type Machine,
   type PolicyInput,
   policySchema,
@@ -296,5 +297,34 @@ describe('retention of snapshots', () => {
     await backUp(['daily']);
     expect((await rowOf(2)).point.disks.map(({ readReason }) => readReason)).toEqual(['changedBlocks']);
     expect(taken()).toEqual(['03-04 D']);
+  });
+
+  it('leaves one that is locked, reports it, fails nothing, and takes it when the lock is off', async () => {
+    await put({
+      retention: { keep: { daily: { points: 9 } } },
+      snapshots: { retention: { keep: { daily: { points: 2 } } } },
+    });
+    const { snapshots } = lab.installation.azure;
+    const free = snapshots.startRemove.bind(snapshots);
+    let refused = 0;
+    const startRemove = (id: string) => {
+      refused++;
+      return Promise.reject(new HoldfastError('locked', 'A lock is on it.', { target: id }));
+    };
+    Object.assign(snapshots, { startRemove });
+    for (let n = 0; n < 3; n++) await backUp(['daily']);
+    expect(taken()).toEqual(['03-01 D', '03-02 D', '03-03 D']);
+    expect(refused).toBe(1);
+    const { sessions } = await lab.installation.catalog.sessions.list({ kind: 'retention', limit: 50 });
+    expect(sessions.slice(0, 1)).toMatchObject([
+      {
+        status: 'warning',
+        error: null,
+        warnings: [expect.stringMatching(/of machine one was to go .*: a lock on it/)],
+      },
+    ]);
+    Object.assign(snapshots, { startRemove: free });
+    expect((await retain()).snapshots).toBe(1);
+    expect(taken()).toEqual(['03-02 D', '03-03 D']);
   });
 });
