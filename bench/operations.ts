@@ -2,16 +2,11 @@
  * The operations of Holdfast, each in a process of its own that is measured from outside: the jobs are the worker's own code with
  * the worker's own adapters; claim and commit are the app's.
  */
+
 import { AzureBlobStore } from '../lib/azure/blobs.ts';
 import { closeDiskConnections } from '../lib/azure/diskAccess.ts';
 import { type JobIo, LaneExaminer, type Lanes, LaneThreads, runJob } from '../lib/datapath/index.ts';
-import {
-  chainIdFor,
-  type JobSpec,
-  type MachineConfiguration,
-  type MoveResult,
-  sessionId,
-} from '../lib/model/index.ts';
+import { chainIdFor, type JobSpec, type MoveResult, sessionId } from '../lib/model/index.ts';
 import {
   type Chain,
   checkRepository,
@@ -28,6 +23,7 @@ import {
   readManifest,
   writePageTable,
 } from '../lib/repository/index.ts';
+import { CONFIGURATION, MACHINE } from './benchMachine.ts';
 import { openUrls, type Urls } from './places.ts';
 
 export interface OperationRequest {
@@ -43,7 +39,6 @@ export interface OperationRequest {
 
 const GiB = 1024 ** 3;
 const START = new Date('2026-11-21T10:00:00Z');
-const MACHINE = '00000000-0000-4000-8000-000000000001';
 const CHAIN = chainIdFor(sessionId(START, 'bench'), MACHINE);
 const unlock = { password: 'correct horse battery staple' };
 
@@ -210,22 +205,6 @@ async function verify(): Promise<void> {
   if (findings.length > 0)
     throw new Error(`The check found ${findings.length}: ${JSON.stringify(findings[0])}`);
 }
-
-const CONFIGURATION: MachineConfiguration = {
-  machine: {
-    id: MACHINE,
-    armId: '/subscriptions/s/vm',
-    name: 'vm',
-    subscriptionId: 's',
-    resourceGroup: 'rg',
-    location: 'westeurope',
-    powerState: 'running',
-    tags: {},
-  },
-  virtualMachine: {},
-  networkInterfaces: [],
-  disks: [],
-};
 
 /** `entry`: the module that threads run. */
 export async function runOperation(entry: URL): Promise<void> {

@@ -3,8 +3,9 @@
  * 4 TiB in blocks of 512 KiB has the map of one of 32 GiB in blocks of 4 KiB, so that is what is backed up, with the real plan,
  * move and commit.
  */
+
 import { type DiskSource, type PageLists, runJob } from '../lib/datapath/index.ts';
-import { chainIdFor, type MachineConfiguration, type MoveResult, sessionId } from '../lib/model/index.ts';
+import { chainIdFor, type MoveResult, sessionId } from '../lib/model/index.ts';
 import {
   type BlobStore,
   type Chain,
@@ -18,28 +19,12 @@ import {
   pageTableName,
   writePageTable,
 } from '../lib/repository/index.ts';
+import { CONFIGURATION, MACHINE } from './benchMachine.ts';
 
 const BLOCK = 4096;
 export const REAL_BLOCK = 512 * 1024;
 export const PAGE_BLOCKS = 256;
 export const START = new Date('2026-11-21T10:00:00Z');
-const MACHINE = '00000000-0000-4000-8000-000000000001';
-
-const CONFIGURATION: MachineConfiguration = {
-  machine: {
-    id: MACHINE,
-    armId: '/subscriptions/s/vm',
-    name: 'vm',
-    subscriptionId: 's',
-    resourceGroup: 'rg',
-    location: 'westeurope',
-    powerState: 'running',
-    tags: {},
-  },
-  virtualMachine: {},
-  networkInterfaces: [],
-  disks: [],
-};
 
 export interface SimulatedDisk {
   readonly chain: Chain;

@@ -3,8 +3,7 @@ import type { TokenCredential } from '@azure/core-auth';
 import { ContainerClient, type StoragePipelineOptions } from '@azure/storage-blob';
 import { HoldfastError, isHoldfastError, MiB } from '../model/index.ts';
 import type { BlobCall, BlobContent, BlobInfo, BlobStore, BlobVersion } from '../repository/blobStore.ts';
-import { blobError } from './blobErrors.ts';
-import { LARGEST_MIB, limited } from './blobLimits.ts';
+import { blobCall, LARGEST_MIB } from './blobLimits.ts';
 import { endOfSas, storeName } from './containerUrl.ts';
 
 const OPTIONS: StoragePipelineOptions = {
@@ -161,18 +160,14 @@ export class AzureBlobStore implements BlobStore {
     );
   }
 
-  async #run<T>(
+  #run<T>(
     verb: string,
     target: string,
     options: BlobCall | undefined,
     mib: number,
     call: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    try {
-      return await limited(options, mib, call);
-    } catch (error) {
-      throw blobError(error, { verb, target, store: this.name, sasEnds: this.#sasEnds }, options?.signal);
-    }
+    return blobCall({ verb, target, store: this.name, sasEnds: this.#sasEnds }, options, mib, call);
   }
 }
 

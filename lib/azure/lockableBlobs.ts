@@ -10,8 +10,7 @@ import {
   lockedUntil,
   type VersionInfo,
 } from '../repository/immutability/lockableStore.ts';
-import { blobError } from './blobErrors.ts';
-import { LARGEST_MIB, limited } from './blobLimits.ts';
+import { blobCall, LARGEST_MIB } from './blobLimits.ts';
 import { AzureBlobStore } from './blobs.ts';
 
 const OPTIONS: StoragePipelineOptions = {
@@ -215,18 +214,14 @@ export class AzureLockableStore implements LockableStore {
     );
   }
 
-  async #run<T>(
+  #run<T>(
     verb: string,
     target: string,
     options: BlobCall | undefined,
     mib: number,
     call: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    try {
-      return await limited(options, mib, call);
-    } catch (error) {
-      throw blobError(error, { verb, target, store: this.name, sasEnds: null }, options?.signal);
-    }
+    return blobCall({ verb, target, store: this.name, sasEnds: null }, options, mib, call);
   }
 }
 
